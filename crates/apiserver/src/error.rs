@@ -1,0 +1,432 @@
+//! What the server answers when it refuses: an error that renders as a `Status`.
+
+use std::fmt::Display;
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::resource::Resource;
+
+/// A refusal, rendered to clients as a `Status` object of `v1`.
+///
+/// Code, reason, message and details are those of a Kubernetes 1.36 API server, which clients
+/// branch on: `kubectl` and controllers read `reason` and `details.causes`, not the text.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    code: StatusCode,
+    reason: Option<&'static str>,
+    message: String,
+    details: Details,
+    list_continue: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Details {
+    name: String,
+    group: String,
+    kind: String,
+    uid: String,
+    causes: Vec<Cause>,
+    retry_after_seconds: Option<u32>,
+}
+
+/// One field that is wrong, or one reason why a request was refused.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Cause {
+    pub(crate) reason: &'static str,
+    pub(crate) field: String,
+    pub(crate) message: String,
+}
+
+impl Cause {
+    /// A value that breaks a rule; `value` is shown as JSON.
+    pub(crate) fn invalid(field: impl Into<String>, value: &Value, why: impl Display) -> Self {
+        Self {
+            reason: "FieldValueInvalid",
+            field: field.into(),
+            message: format!("Invalid value: {value}: {why}"),
+        }
+    }
+
+    /// A value of the wrong JSON type.
+    pub(crate) fn type_invalid(field: impl Into<String>, value: &Value, why: impl Display) -> Self {
+        Self {
+            reason: "FieldValueTypeInvalid",
+            ..Self::invalid(field, value, why)
+        }
+    }
+
+    /// A value that is missing; `why` may be empty.
+    pub(crate) fn required(field: impl Into<String>, why: &str) -> Self {
+        Self {
+            reason: "FieldValueRequired",
+            field: field.into(),
+            message: match why {
+                "" => "Required value".to_owned(),
+                why => format!("Required value: {why}"),
+            },
+        }
+    }
+
+    /// A value that must not be there, or must not change.
+    pub(crate) fn forbidden(field: impl Into<String>, why: impl Display) -> Self {
+        Self {
+            reason: "FieldValueForbidden",
+            field: field.into(),
+            message: format!("Forbidden: {why}"),
+        }
+    }
+
+    /// A value that stands twice where it may stand once.
+    pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
+        Self {
+            reason: "FieldValueDuplicate",
+            field: field.into(),
+            message: format!("Duplicate value: {value}"),
+        }
+    }
+
+    /// A value that is none of those supported.
+    pub(crate) fn not_supported(
+        field: impl Into<String>,
+        value: &Value,
+        supported: &[&str],
+    ) -> Self {
+        let supported: Vec<String> = supported.iter().map(|s| format!("\"{s}\"")).collect();
+        Self {
+            reason: "FieldValueNotSupported",
+            field: field.into(),
+            message: format!(
+                "Unsupported value: {value}: supported values: {}",
+                supported.join(", ")
+            ),
+        }
+    }
+
+    fn text(&self) -> String {
+        if self.field.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}: {}", self.field, self.message)
+        }
+    }
+}
+
+impl ApiError {
+    /// An error of the given code, reason and message.
+    pub fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: Some(reason),
+            message: message.into(),
+            details: Details::default(),
+            list_continue: None,
+        }
+    }
+
+    /// 400: the request cannot be understood.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// 401: the request carries no credentials that are known.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
+    /// 404 for a path that nothing serves.
+    pub fn unknown_path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
+    }
+
+    /// 405: the resource does not take this verb.
+    pub fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
+    }
+
+    /// 413: the body is larger than `limit` bytes.
+    pub fn request_entity_too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            format!("Request entity too large: limit is {limit}"),
+        )
+    }
+
+    /// 429: come back after `retry_after_seconds`.
+    pub fn too_many_requests(message: impl Into<String>, retry_after_seconds: u32) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message)
+            .with_retry_after(retry_after_seconds)
+    }
+
+    /// 500 with a reason.
+    pub fn internal(message: impl Display) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+            format!("Internal error occurred: {message}"),
+        )
+    }
+
+    /// 500 without a reason: what a real server answers where an internal error reaches the client as it is.
+    pub(crate) fn unclassified(message: impl Into<String>) -> Self {
+        Self {
+            code: StatusCode::INTERNAL_SERVER_ERROR,
+            reason: None,
+            message: message.into(),
+            details: Details::default(),
+            list_continue: None,
+        }
+    }
+
+    /// 501: Kubernetes has it and this server does not.
+    pub fn unsupported(what: impl Display) -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "NotImplemented",
+            format!("kubewright-apiserver does not support {what}"),
+        )
+    }
+
+    /// 504: the client asks for a resource version that is not reached yet.
+    pub(crate) fn too_large_resource_version(asked: u64, current: u64) -> Self {
+        let mut error = Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "Timeout",
+            format!("Timeout: Too large resource version: {asked}, current: {current}"),
+        )
+        .with_retry_after(1);
+        error.details.causes.push(Cause {
+            reason: "ResourceVersionTooLarge",
+            field: String::new(),
+            message: "Too large resource version".to_owned(),
+        });
+        error
+    }
+
+    /// 410: the resource version is older than what the server remembers.
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "Expired", message)
+    }
+
+    /// 404 for an object.
+    pub(crate) fn not_found(resource: &Resource, name: &str) -> Self {
+        Self::of(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            resource,
+            name,
+            format!("{} \"{name}\" not found", resource.qualified()),
+        )
+    }
+
+    /// 409 for a name that is taken.
+    pub(crate) fn already_exists(resource: &Resource, name: &str) -> Self {
+        Self::of(
+            StatusCode::CONFLICT,
+            "AlreadyExists",
+            resource,
+            name,
+            format!("{} \"{name}\" already exists", resource.qualified()),
+        )
+    }
+
+    /// 409 for a write that is based on another version of the object.
+    pub(crate) fn conflict(resource: &Resource, name: &str, why: impl Display) -> Self {
+        Self::of(
+            StatusCode::CONFLICT,
+            "Conflict",
+            resource,
+            name,
+            format!(
+                "Operation cannot be fulfilled on {} \"{name}\": {why}",
+                resource.qualified()
+            ),
+        )
+    }
+
+    /// 409 for a stale `resourceVersion`.
+    pub(crate) fn stale(resource: &Resource, name: &str) -> Self {
+        Self::conflict(
+            resource,
+            name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
+    }
+
+    /// 403 for an object.
+    pub(crate) fn forbidden(resource: &Resource, name: &str, why: impl Display) -> Self {
+        Self::of(
+            StatusCode::FORBIDDEN,
+            "Forbidden",
+            resource,
+            name,
+            format!("{} \"{name}\" is forbidden: {why}", resource.qualified()),
+        )
+    }
+
+    /// 422 for an object that breaks the rules of its kind, with one cause per field.
+    pub(crate) fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
+        Self::invalid_kind(&resource.group, &resource.kind, name, causes)
+    }
+
+    /// 422 for something that is no stored object, such as `ListOptions`.
+    pub(crate) fn invalid_kind(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
+        let qualified = match group {
+            "" => kind.to_owned(),
+            group => format!("{kind}.{group}"),
+        };
+        let texts: Vec<String> = causes.iter().map(Cause::text).collect();
+        let why = match texts.as_slice() {
+            [one] => one.clone(),
+            many => format!("[{}]", many.join(", ")),
+        };
+        let mut error = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Invalid",
+            format!("{qualified} \"{name}\" is invalid: {why}"),
+        );
+        error.details = Details {
+            name: name.to_owned(),
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            causes,
+            ..Details::default()
+        };
+        error
+    }
+
+    fn of(
+        code: StatusCode,
+        reason: &'static str,
+        resource: &Resource,
+        name: &str,
+        message: String,
+    ) -> Self {
+        let mut error = Self::new(code, reason, message);
+        error.details.name = name.to_owned();
+        error.details.group.clone_from(&resource.group);
+        error.details.kind.clone_from(&resource.plural);
+        error
+    }
+
+    /// Adds a cause to `details.causes`.
+    #[must_use]
+    pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
+        self.details.causes.push(cause);
+        self
+    }
+
+    /// Puts `prefix` before the message.
+    #[must_use]
+    pub(crate) fn with_message_prefix(mut self, prefix: &str) -> Self {
+        self.message.insert_str(0, prefix);
+        self
+    }
+
+    /// Names the kind instead of the resource in `details.kind`, as some checks of a real server do.
+    #[must_use]
+    pub(crate) fn with_details_kind(mut self, kind: &str) -> Self {
+        kind.clone_into(&mut self.details.kind);
+        self
+    }
+
+    /// Tells the client when to come back, in `details.retryAfterSeconds` and the `Retry-After` header.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.details.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// Puts a continue token into `metadata.continue`.
+    #[must_use]
+    pub(crate) fn with_continue(mut self, token: String) -> Self {
+        self.list_continue = Some(token);
+        self
+    }
+
+    /// The HTTP status code.
+    pub fn code(&self) -> StatusCode {
+        self.code
+    }
+
+    /// The machine-readable reason; `None` where a real server gives none.
+    pub fn reason(&self) -> Option<&'static str> {
+        self.reason
+    }
+
+    /// Seconds after which the client may come back.
+    pub fn retry_after(&self) -> Option<u32> {
+        self.details.retry_after_seconds
+    }
+
+    /// The `Status` object.
+    pub fn to_status(&self) -> Value {
+        let mut metadata = Map::new();
+        if let Some(token) = &self.list_continue {
+            metadata.insert("continue".to_owned(), token.clone().into());
+        }
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": metadata,
+            "status": "Failure",
+            "message": self.message,
+            "code": self.code.as_u16(),
+        });
+        if let Some(reason) = self.reason {
+            status["reason"] = reason.into();
+        }
+        let details = self.details.to_value();
+        if details.as_object().is_some_and(|d| !d.is_empty()) {
+            status["details"] = details;
+        }
+        status
+    }
+}
+
+impl Details {
+    fn to_value(&self) -> Value {
+        let mut details = Map::new();
+        for (key, value) in [
+            ("name", &self.name),
+            ("group", &self.group),
+            ("kind", &self.kind),
+            ("uid", &self.uid),
+        ] {
+            if !value.is_empty() {
+                details.insert(key.to_owned(), value.clone().into());
+            }
+        }
+        if !self.causes.is_empty() {
+            let causes: Vec<Value> = self.causes.iter().map(Cause::to_value).collect();
+            details.insert("causes".to_owned(), causes.into());
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            details.insert("retryAfterSeconds".to_owned(), seconds.into());
+        }
+        Value::Object(details)
+    }
+}
+
+impl Cause {
+    fn to_value(&self) -> Value {
+        let mut cause = json!({ "message": self.message });
+        if !self.reason.is_empty() {
+            cause["reason"] = self.reason.into();
+        }
+        if !self.field.is_empty() {
+            cause["field"] = self.field.clone().into();
+        }
+        cause
+    }
+}
