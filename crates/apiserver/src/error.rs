@@ -23,6 +23,8 @@ pub struct ApiError {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Details {
+    /// Shown even when empty: what a real server does for refusals that it makes from a code alone.
+    always: bool,
     name: String,
     group: String,
     kind: String,
@@ -142,6 +144,7 @@ impl ApiError {
             "NotFound",
             "the server could not find the requested resource",
         )
+        .with_details()
     }
 
     /// 405: the resource does not take this verb.
@@ -150,6 +153,24 @@ impl ApiError {
             StatusCode::METHOD_NOT_ALLOWED,
             "MethodNotAllowed",
             "the server does not allow this method on the requested resource",
+        )
+        .with_details()
+    }
+
+    /// 406: the client takes none of the forms that the server can answer in.
+    pub(crate) fn not_acceptable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message).with_details()
+    }
+
+    /// 415: the body is in a form that is not among those `accepted`.
+    pub(crate) fn unsupported_media_type(accepted: &[&str]) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            format!(
+                "the body of the request was in an unknown format - accepted media types include: {}",
+                accepted.join(", ")
+            ),
         )
     }
 
@@ -319,6 +340,13 @@ impl ApiError {
         error
     }
 
+    /// Shows `details` even if there is nothing in them.
+    #[must_use]
+    pub(crate) fn with_details(mut self) -> Self {
+        self.details.always = true;
+        self
+    }
+
     /// Adds a cause to `details.causes`.
     #[must_use]
     pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
@@ -387,7 +415,7 @@ impl ApiError {
             status["reason"] = reason.into();
         }
         let details = self.details.to_value();
-        if details.as_object().is_some_and(|d| !d.is_empty()) {
+        if self.details.always || details.as_object().is_some_and(|d| !d.is_empty()) {
             status["details"] = details;
         }
         status

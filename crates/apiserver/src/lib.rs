@@ -4,4 +4,12 @@ mod error;
 mod registry;
 mod resource;
 
+mod conversion;
+mod crd;
+mod defaults;
+mod fields;
+mod patch;
+mod strategy;
+mod validation;
+
 pub use error::ApiError;

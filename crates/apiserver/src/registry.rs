@@ -141,7 +141,10 @@ mod tests {
         assert!(resources.get("apps", "v1beta1", "replicasets").is_none());
         assert_eq!(
             resources.get("", "v1", "events").unwrap().storage,
-            resources.get("events.k8s.io", "v1", "events").unwrap().storage,
+            resources
+                .get("events.k8s.io", "v1", "events")
+                .unwrap()
+                .storage,
         );
     }
 }

@@ -1,6 +1,10 @@
 //! One resource that the server serves, in one version.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
+
+use crate::crd::CustomVersion;
 
 /// A resource in one version: what discovery tells of it and where its objects are kept.
 #[derive(Clone, Debug)]
@@ -44,6 +48,8 @@ pub(crate) struct StorageId {
 pub(crate) enum Origin {
     /// Part of Kubernetes: the name of its OpenAPI definition, if its kind has one.
     BuiltIn { definition: Option<String> },
+    /// Added by a `CustomResourceDefinition`.
+    Custom(Arc<CustomVersion>),
 }
 
 impl Resource {
