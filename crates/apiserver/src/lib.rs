@@ -4,6 +4,11 @@ mod error;
 mod registry;
 mod resource;
 
+mod body;
+mod representation;
+mod selector;
+mod syntax;
+
 mod conversion;
 mod crd;
 mod defaults;
