@@ -4,10 +4,12 @@ use serde_json::Value;
 
 use crate::error::Cause;
 use crate::resource::Resource;
+use crate::schema::Schema;
 
 /// One version of a custom resource, as its definition describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct CustomVersion {
+    pub(crate) schema: Schema,
     /// The version in which objects are stored.
     pub(crate) storage_version: String,
     /// The text of the `Warning` header for requests to a deprecated version.

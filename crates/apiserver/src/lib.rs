@@ -2,7 +2,10 @@
 
 mod error;
 mod registry;
+mod path;
+mod quantity;
 mod resource;
+mod schema;
 
 mod body;
 mod representation;

@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use serde::Deserialize;
 
 use crate::resource::{Origin, Resource, StorageId, Subresource};
+use crate::schema::definitions;
 
 /// All resources, by group, version and plural; one snapshot is one consistent view.
 #[derive(Debug)]
@@ -112,7 +113,11 @@ impl Fact {
                 plural: self.name.clone(),
             },
             list_kind: format!("{}List", self.kind),
-            origin: Origin::BuiltIn { definition: None },
+            origin: Origin::BuiltIn {
+                definition: definitions()
+                    .of_kind(&self.group, &self.version, &self.kind)
+                    .map(str::to_owned),
+            },
             group: self.group,
             version: self.version,
             plural: self.name,

@@ -39,6 +39,8 @@ pub(crate) enum Generation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Propagation {
     Background,
+    /// As [`Propagation::Background`], but the owner stays until its dependents are gone.
+    Foreground,
     Orphan,
 }
 
