@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::error::ApiError;
+use crate::protobuf;
 use strict::Strict;
 
 const JSON: &str = "application/json";
@@ -35,7 +36,10 @@ pub(crate) fn decode(content_type: Option<&str>, bytes: &[u8]) -> Result<Body, A
     let body = match media_type.trim().to_ascii_lowercase().as_str() {
         "" | JSON => decode_json(bytes)?,
         YAML => decode_yaml(bytes)?,
-        PROTOBUF => return Err(ApiError::unsupported("bodies in protobuf")),
+        PROTOBUF => Body {
+            value: protobuf::decode(bytes)?,
+            duplicates: Vec::new(),
+        },
         _ => return Err(ApiError::unsupported_media_type(&[JSON, YAML, PROTOBUF])),
     };
     if body.value.is_object() {

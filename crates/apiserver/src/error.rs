@@ -17,7 +17,7 @@ pub struct ApiError {
     code: StatusCode,
     reason: Option<&'static str>,
     message: String,
-    details: Details,
+    details: Box<Details>,
     list_continue: Option<String>,
 }
 
@@ -122,7 +122,7 @@ impl ApiError {
             code,
             reason: Some(reason),
             message: message.into(),
-            details: Details::default(),
+            details: Box::default(),
             list_continue: None,
         }
     }
@@ -204,7 +204,7 @@ impl ApiError {
             code: StatusCode::INTERNAL_SERVER_ERROR,
             reason: None,
             message: message.into(),
-            details: Details::default(),
+            details: Box::default(),
             list_continue: None,
         }
     }
@@ -316,7 +316,7 @@ impl ApiError {
             "Invalid",
             format!("{qualified} \"{name}\" is invalid: {why}"),
         );
-        error.details = Details {
+        *error.details = Details {
             name: name.to_owned(),
             group: group.to_owned(),
             kind: kind.to_owned(),

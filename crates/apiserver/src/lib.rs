@@ -8,6 +8,7 @@ mod resource;
 mod schema;
 
 mod body;
+mod protobuf;
 mod representation;
 mod selector;
 mod syntax;

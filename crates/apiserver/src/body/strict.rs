@@ -7,30 +7,20 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 
 use super::Body;
+use crate::path::Path;
 
 /// Reads one value at a known place.
 #[derive(Clone, Copy)]
 pub(super) struct Strict<'a> {
-    place: Option<&'a Place<'a>>,
+    path: &'a Path<'a>,
     duplicates: &'a RefCell<Vec<String>>,
-}
-
-/// A step down from the top of the document; the steps form a list on the stack.
-struct Place<'a> {
-    parent: Option<&'a Place<'a>>,
-    step: Step<'a>,
-}
-
-enum Step<'a> {
-    Key(&'a str),
-    Index(usize),
 }
 
 impl Strict<'_> {
     pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Body, D::Error> {
         let duplicates = RefCell::default();
         let top = Strict {
-            place: None,
+            path: &Path::Root,
             duplicates: &duplicates,
         };
         let value = top.deserialize(deserializer)?;
@@ -42,26 +32,13 @@ impl Strict<'_> {
 }
 
 impl<'a> Strict<'a> {
-    fn at<'b>(self, place: &'b Place<'b>) -> Strict<'b>
+    fn at<'b>(self, path: &'b Path<'b>) -> Strict<'b>
     where
         'a: 'b,
     {
         Strict {
-            place: Some(place),
+            path,
             duplicates: self.duplicates,
-        }
-    }
-}
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(parent) = self.parent {
-            parent.fmt(f)?;
-        }
-        match self.step {
-            Step::Key(key) if self.parent.is_none() => f.write_str(key),
-            Step::Key(key) => write!(f, ".{key}"),
-            Step::Index(index) => write!(f, "[{index}]"),
         }
     }
 }
@@ -118,11 +95,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         loop {
-            let place = Place {
-                parent: self.place,
-                step: Step::Index(items.len()),
-            };
-            match access.next_element_seed(self.at(&place))? {
+            let path = self.path.index(items.len());
+            match access.next_element_seed(self.at(&path))? {
                 Some(item) => items.push(item),
                 None => return Ok(Value::Array(items)),
             }
@@ -132,14 +106,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key_seed(Key)? {
-            let place = Place {
-                parent: self.place,
-                step: Step::Key(&key),
-            };
+            let path = self.path.field(&key);
             let duplicate = map.contains_key(&key);
-            let value = access.next_value_seed(self.at(&place))?;
+            let value = access.next_value_seed(self.at(&path))?;
             if duplicate {
-                self.duplicates.borrow_mut().push(place.to_string());
+                self.duplicates.borrow_mut().push(path.to_string());
             }
             map.insert(key, value);
         }
