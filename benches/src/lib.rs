@@ -1,0 +1,9 @@
+//! What the benches share: child processes and what they cost, load, and what a server counted.
+
+mod process;
+mod requests;
+mod workload;
+
+pub use process::{Cost, Process, build};
+pub use requests::RequestCounts;
+pub use workload::{Converged, ReplicaSets};

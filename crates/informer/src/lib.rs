@@ -1,0 +1,1 @@
+//! A shared informer: one watch, many handlers, each with a bounded mailbox.

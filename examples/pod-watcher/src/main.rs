@@ -1,0 +1,2 @@
+//! Prints what happens to pods.
+fn main() {}
