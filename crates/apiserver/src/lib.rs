@@ -13,6 +13,11 @@ mod representation;
 mod selector;
 mod syntax;
 
+mod discovery;
+mod openapi;
+mod pages;
+mod version;
+
 mod conversion;
 mod crd;
 mod defaults;
