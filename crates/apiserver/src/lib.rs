@@ -8,15 +8,9 @@ mod resource;
 mod schema;
 
 mod body;
-mod protobuf;
 mod representation;
 mod selector;
 mod syntax;
-
-mod discovery;
-mod openapi;
-mod pages;
-mod version;
 
 mod conversion;
 mod crd;
@@ -25,5 +19,8 @@ mod fields;
 mod patch;
 mod strategy;
 mod validation;
+
+#[cfg(feature = "listener")]
+pub mod serve;
 
 pub use error::ApiError;
