@@ -8,9 +8,15 @@ mod resource;
 mod schema;
 
 mod body;
+mod protobuf;
 mod representation;
 mod selector;
 mod syntax;
+
+mod discovery;
+mod openapi;
+mod pages;
+mod version;
 
 mod conversion;
 mod crd;
