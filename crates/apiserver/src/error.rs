@@ -275,6 +275,17 @@ impl ApiError {
         )
     }
 
+    /// 409 for an object that is not the one a deletion is meant for. Unlike other conflicts it names the kind.
+    pub(crate) fn precondition_failed(resource: &Resource, name: &str, why: impl Display) -> Self {
+        let qualified = match resource.group.as_str() {
+            "" => resource.kind.clone(),
+            group => format!("{}.{group}", resource.kind),
+        };
+        let message = format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}");
+        Self::of(StatusCode::CONFLICT, "Conflict", resource, name, message)
+            .with_details_kind(&resource.kind)
+    }
+
     /// 409 for a stale `resourceVersion`.
     pub(crate) fn stale(resource: &Resource, name: &str) -> Self {
         Self::conflict(
@@ -457,4 +468,15 @@ impl Cause {
         }
         cause
     }
+}
+
+/// What a client of the service sees as a lost connection.
+///
+/// Without injected faults the service never fails: every refusal is an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The connection was lost, as a fault asked for.
+    #[error("the connection to the server was lost")]
+    ConnectionLost,
 }

@@ -1,5 +1,15 @@
 //! An embedded Kubernetes API server for development and tests.
 
+mod api_server;
+mod config;
+mod handler;
+mod request;
+mod response;
+
+mod core;
+mod ids;
+mod store;
+
 mod error;
 mod registry;
 mod path;
@@ -13,11 +23,6 @@ mod representation;
 mod selector;
 mod syntax;
 
-mod discovery;
-mod openapi;
-mod pages;
-mod version;
-
 mod conversion;
 mod crd;
 mod defaults;
@@ -29,4 +34,7 @@ mod validation;
 #[cfg(feature = "listener")]
 pub mod serve;
 
-pub use error::ApiError;
+pub use api_server::{ApiServer, ApiService, ResponseFuture};
+pub use config::{Config, ConfigError, StreamingLists};
+pub use error::{ApiError, ServiceError};
+pub use response::ResponseBody;

@@ -1,0 +1,98 @@
+//! The operations of the server on its objects: what the HTTP handlers and the background loops are made of.
+//!
+//! Every operation is synchronous. Writes compute the new object from a state that they read
+//! without a lock, and commit it if that state still holds; if not, they compute again.
+
+mod create;
+mod delete;
+mod filter;
+mod list;
+mod namespace;
+mod token;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::delete::Deleted;
+pub(crate) use self::filter::Filter;
+pub(crate) use self::list::Page;
+pub(crate) use self::watch::WatchEncoder;
+use crate::config::Config;
+use crate::error::ApiError;
+use crate::ids::Ids;
+use crate::registry::Registry;
+use crate::resource::Resource;
+use crate::store::{Key, Store, Stored};
+
+/// The state of a server and the operations on it. Shared by `Arc`.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) registry: Registry,
+    pub(crate) store: Arc<Store>,
+    pub(crate) ids: Ids,
+    /// Ends all watches when the server stops.
+    pub(crate) stop: CancellationToken,
+    /// What open watches are told to do.
+    pub(crate) signals: watch::Signals,
+}
+
+/// What a write has done.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    /// The object as the answer shows it.
+    pub(crate) object: Arc<Stored>,
+    pub(crate) effect: Effect,
+    /// Texts for the `Warning` header.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What became of the stored object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Created,
+    /// Updated, or left alone because the write changes nothing.
+    Updated,
+    /// Gone: the write took its last finalizer.
+    Removed,
+}
+
+impl Core {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            registry: Registry::kubernetes(),
+            store: Arc::new(Store::new(config.history)),
+            ids: Ids::new(config.seed),
+            stop: CancellationToken::new(),
+            signals: watch::Signals::default(),
+            config,
+        }
+    }
+
+    /// The object, as it is now.
+    ///
+    /// # Errors
+    ///
+    /// 404 if there is none.
+    pub(crate) fn get(&self, resource: &Resource, key: &Key) -> Result<Arc<Stored>, ApiError> {
+        self.store
+            .get(&resource.storage, key)
+            .ok_or_else(|| ApiError::not_found(resource, key.name()))
+    }
+
+    /// The wall time, in the whole seconds that objects carry.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.config.clock.now();
+        Timestamp::from_second(now.as_second()).unwrap_or(now)
+    }
+}
+
+/// A time as metadata has it.
+fn timestamp(time: Timestamp) -> Value {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
+}

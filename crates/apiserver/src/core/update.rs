@@ -1,0 +1,245 @@
+//! Changing an object.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::core::create::metadata;
+use crate::core::{Core, Effect, Written};
+use crate::error::{ApiError, Cause};
+use crate::request::{DryRun, WriteOptions};
+use crate::resource::Resource;
+use crate::store::{Key, Stored};
+use crate::{conversion, defaults, strategy, validation};
+
+/// How often a change is computed without the lock before it is computed with it.
+const OPTIMISTIC_ATTEMPTS: usize = 5;
+
+/// What a change comes to.
+enum Outcome {
+    Unchanged,
+    Changed(Value),
+    /// The object is being deleted and nothing holds it any more.
+    Released(Value),
+}
+
+impl Core {
+    /// Changes an object into what `change` makes of it.
+    ///
+    /// `change` sees the object in the version of `resource` and may be called several times: if
+    /// another write comes between, it is asked again for a change of the newer object. What it
+    /// returns carries the `resourceVersion` it must be based on, or none.
+    ///
+    /// # Errors
+    ///
+    /// 404 if there is no such object, 409 if it is not the one, or not at the version, that the
+    /// change is based on, 422 if the result breaks the rules of its kind.
+    pub(crate) fn update(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        subresource: Option<&str>,
+        options: WriteOptions,
+        mut change: impl FnMut(&Value) -> Result<Value, ApiError>,
+    ) -> Result<Written, ApiError> {
+        let mut compute = |current: &Arc<Stored>| {
+            let now = conversion::from_storage(resource, current.value());
+            let new = change(&now)?;
+            self.outcome(resource, key, subresource, new, current)
+        };
+        for _ in 0..OPTIMISTIC_ATTEMPTS {
+            let current = self.get(resource, key)?;
+            let outcome = compute(&current)?;
+            if let Some(written) = self.store.commit(|transaction| {
+                let newest = transaction.get(&resource.storage, key);
+                newest
+                    .is_some_and(|newest| Arc::ptr_eq(&newest, &current))
+                    .then(|| apply(transaction, resource, &current, outcome, options))
+            }) {
+                return Ok(written);
+            }
+        }
+        self.store.commit(|transaction| {
+            let current = transaction
+                .get(&resource.storage, key)
+                .ok_or_else(|| ApiError::not_found(resource, key.name()))?;
+            let outcome = compute(&current)?;
+            Ok(apply(transaction, resource, &current, outcome, options))
+        })
+    }
+
+    fn outcome(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        subresource: Option<&str>,
+        mut new: Value,
+        current: &Arc<Stored>,
+    ) -> Result<Outcome, ApiError> {
+        check_identity(&new, key)?;
+        check_base(resource, key, &new, current)?;
+        defaults::apply(resource, &mut new);
+        let mut new = conversion::to_storage(resource, new);
+        keep(&mut new, current.value());
+        strategy::prepare_for_update(resource, &mut new, current.value(), subresource);
+        let causes = validation::update(resource, &new, current.value(), subresource);
+        if !causes.is_empty() {
+            return Err(ApiError::invalid(resource, key.name(), causes));
+        }
+        if new == *current.value() {
+            return Ok(Outcome::Unchanged);
+        }
+        Ok(match is_released(resource, &new) {
+            true => Outcome::Released(new),
+            false => Outcome::Changed(new),
+        })
+    }
+}
+
+fn apply(
+    transaction: &mut crate::store::Transaction<'_>,
+    resource: &Resource,
+    current: &Arc<Stored>,
+    outcome: Outcome,
+    options: WriteOptions,
+) -> Written {
+    let key = current.key();
+    let as_current = |value| Arc::new(Stored::new(key.clone(), current.revision(), value));
+    let (object, effect) = match (outcome, options.dry_run) {
+        (Outcome::Unchanged, _) => (Arc::clone(current), Effect::Updated),
+        (Outcome::Changed(new), DryRun::All) => (as_current(new), Effect::Updated),
+        (Outcome::Changed(new), DryRun::No) => (
+            transaction.put(&resource.storage, key.clone(), new),
+            Effect::Updated,
+        ),
+        (Outcome::Released(new), dry_run) => {
+            if dry_run == DryRun::No {
+                transaction.remove(&resource.storage, key);
+            }
+            (as_current(new), Effect::Removed)
+        }
+    };
+    Written {
+        object,
+        effect,
+        warnings: Vec::new(),
+    }
+}
+
+/// Whether an object that is being deleted has nothing left to wait for.
+fn is_released(resource: &Resource, object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
+    let held = match resource.kind.as_str() {
+        "Namespace" if resource.group.is_empty() => !empty(&object["spec"]["finalizers"]),
+        _ => metadata["deletionGracePeriodSeconds"] != json!(0),
+    };
+    !metadata["deletionTimestamp"].is_null() && empty(&metadata["finalizers"]) && !held
+}
+
+/// Refuses an object that is not the one its path names.
+fn check_identity(new: &Value, key: &Key) -> Result<(), ApiError> {
+    let metadata = &new["metadata"];
+    let url = key.name();
+    match metadata["name"].as_str() {
+        None | Some("") => {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+            )));
+        }
+        Some(name) if name != url => {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({url})"
+            )));
+        }
+        Some(_) => {}
+    }
+    match metadata["namespace"].as_str() {
+        Some(namespace) if !namespace.is_empty() && namespace != key.namespace() => {
+            Err(ApiError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a change that is based on another object or another version of it.
+fn check_base(
+    resource: &Resource,
+    key: &Key,
+    new: &Value,
+    current: &Stored,
+) -> Result<(), ApiError> {
+    let metadata = &new["metadata"];
+    let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
+    let uid = text("uid");
+    if !uid.is_empty() && uid != current.uid() {
+        let group = match resource.origin {
+            crate::resource::Origin::BuiltIn { .. } => "",
+            _ => &resource.group,
+        };
+        let path = ["/registry", group, &resource.plural, key.as_str()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("/");
+        return Err(ApiError::conflict(
+            resource,
+            key.name(),
+            format!(
+                "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, \
+                 AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, \
+                 UID in object meta: {}",
+                current.uid()
+            ),
+        ));
+    }
+    match text("resourceVersion").as_str() {
+        "" | "0" if strategy::rules(resource).allow_unconditional_update => Ok(()),
+        "" | "0" => {
+            let cause = Cause::invalid(
+                "metadata.resourceVersion",
+                &0.into(),
+                "must be specified for an update",
+            );
+            Err(ApiError::invalid_kind(
+                &resource.group,
+                &resource.plural,
+                key.name(),
+                vec![cause],
+            ))
+        }
+        version => match version.parse::<u64>() {
+            Err(_) => Err(ApiError::unclassified(format!(
+                "strconv.ParseUint: parsing {version:?}: invalid syntax"
+            ))),
+            Ok(version) if version != current.revision() => {
+                Err(ApiError::stale(resource, key.name()))
+            }
+            Ok(_) => Ok(()),
+        },
+    }
+}
+
+/// Gives `new` the parts of `old` that the server owns.
+fn keep(new: &mut Value, old: &Value) {
+    let old = &old["metadata"];
+    let metadata = metadata(new);
+    metadata.remove("selfLink");
+    for field in ["uid", "creationTimestamp", "namespace", "resourceVersion"] {
+        match old.get(field) {
+            Some(value) => metadata.insert(field.to_owned(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+    // Whether these may change is for validation to say; they cannot be taken away.
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if metadata.get(field).is_none_or(Value::is_null) {
+            match old.get(field) {
+                Some(value) => metadata.insert(field.to_owned(), value.clone()),
+                None => metadata.remove(field),
+            };
+        }
+    }
+}

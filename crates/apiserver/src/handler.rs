@@ -1,0 +1,162 @@
+//! From an HTTP request to the operation it asks for, and back to an answer.
+
+mod encode;
+mod object;
+mod read;
+mod subresource;
+mod write;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use serde_json::Value;
+
+use crate::core::Core;
+use crate::error::ApiError;
+use crate::registry::Resources;
+use crate::representation::{Representation, encode_error};
+use crate::request::{Query, Route, Target};
+use crate::response::ResponseBody;
+
+/// One request, being answered.
+struct Exchange<'a> {
+    core: &'a Core,
+    resources: Arc<Resources>,
+    target: Target,
+    query: Query<'a>,
+    headers: &'a HeaderMap,
+    body: Bytes,
+}
+
+/// An answer in the making.
+struct Answer {
+    code: StatusCode,
+    content_type: &'static str,
+    body: ResponseBody,
+    /// Texts for the `Warning` header.
+    warnings: Vec<String>,
+}
+
+impl Core {
+    /// Answers a request whose body has been read.
+    pub(crate) fn respond(&self, request: Request<Bytes>) -> Response<ResponseBody> {
+        let (parts, body) = request.into_parts();
+        let accept = header(&parts.headers, &ACCEPT);
+        let resources = self.registry.resources();
+        let answer = match Route::parse(parts.uri.path(), &resources) {
+            Route::Unknown => Err(ApiError::unknown_path()),
+            Route::Other => Ok(Answer {
+                code: StatusCode::NOT_FOUND,
+                content_type: "text/plain; charset=utf-8",
+                body: Bytes::from_static(b"404 page not found\n").into(),
+                warnings: Vec::new(),
+            }),
+            Route::Resource(target) => Exchange {
+                core: self,
+                resources,
+                target,
+                query: Query::parse(parts.uri.query()),
+                headers: &parts.headers,
+                body,
+            }
+            .answer(&parts.method),
+        };
+        match answer {
+            Ok(answer) => answer.into_response(),
+            Err(error) => refusal(accept, &error),
+        }
+    }
+}
+
+/// The answer that tells an error.
+pub(crate) fn refusal(accept: Option<&str>, error: &ApiError) -> Response<ResponseBody> {
+    let (content_type, bytes) = encode_error(accept, error);
+    let mut response = Answer {
+        code: error.code(),
+        content_type,
+        body: bytes.into(),
+        warnings: Vec::new(),
+    }
+    .into_response();
+    if let Some(seconds) = error.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+impl Exchange<'_> {
+    fn answer(self, method: &Method) -> Result<Answer, ApiError> {
+        if self.target.subresource.is_some() {
+            return self.subresource(method);
+        }
+        let named = self.target.name.is_some();
+        match (method, named) {
+            (&Method::GET, true) if self.target.watch => self.allow("watch")?.watch(),
+            (&Method::GET, true) => self.allow("get")?.get(),
+            (&Method::GET, false) => self.allow("list")?.list_or_watch(),
+            (&Method::POST, false) => self.allow("create")?.create(),
+            (&Method::PUT, true) => self.allow("update")?.update(None),
+            (&Method::PATCH, true) => self.allow("patch")?.patch(None),
+            (&Method::DELETE, true) => self.allow("delete")?.delete(),
+            (&Method::DELETE, false) => self.allow("deletecollection")?.delete_collection(),
+            _ => Err(ApiError::method_not_allowed()),
+        }
+    }
+
+    /// Goes on if the resource has the verb, and the path says in which namespace to write.
+    fn allow(self, verb: &str) -> Result<Self, ApiError> {
+        let anywhere = self.target.resource.namespaced && self.target.namespace.is_none();
+        let reads = matches!(verb, "list" | "watch");
+        if !self.target.resource.has_verb(verb) || (anywhere && !reads) {
+            return Err(ApiError::method_not_allowed());
+        }
+        Ok(self)
+    }
+
+    fn header(&self, name: &HeaderName) -> Option<&str> {
+        header(self.headers, name)
+    }
+
+    /// How the client wants the answer.
+    fn representation(&self) -> Result<Representation, ApiError> {
+        let representation = Representation::negotiate(self.header(&ACCEPT))?;
+        Ok(representation.with_pretty(self.query.all("pretty").next()))
+    }
+}
+
+impl Answer {
+    fn value(code: StatusCode, representation: Representation, value: &Value) -> Self {
+        Self {
+            code,
+            content_type: representation.encoding.content_type(),
+            body: representation.encode(value).into(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    fn into_response(self) -> Response<ResponseBody> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.code;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        for warning in self.warnings {
+            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+            if let Ok(value) = HeaderValue::try_from(format!("299 - \"{quoted}\"")) {
+                headers.append(WARNING, value);
+            }
+        }
+        response
+    }
+}
+
+fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,200 @@
+//! Objects, lists and watch events as the client wants to see them.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::conversion;
+use crate::core::{Page, WatchEncoder};
+use crate::handler::Answer;
+use crate::representation::{Encoding, Layout, Representation, Shape};
+use crate::resource::{Origin, Resource};
+use crate::response::ResponseBody;
+use crate::store::{Head, Stored};
+
+/// How much of a list is encoded at a time.
+const FRAME: usize = 64 << 10;
+
+/// Writes objects of one resource in its version.
+#[derive(Debug)]
+pub(super) struct ObjectWriter {
+    resource: Arc<Resource>,
+    head: Head,
+}
+
+impl ObjectWriter {
+    /// For objects that say what they are.
+    pub(super) fn typed(resource: &Arc<Resource>) -> Self {
+        Self {
+            head: Head::typed(resource),
+            resource: Arc::clone(resource),
+        }
+    }
+
+    /// For the items of a list: only custom resources say there what they are.
+    pub(super) fn item(resource: &Arc<Resource>) -> Self {
+        match resource.origin {
+            Origin::BuiltIn { .. } => Self {
+                head: Head::none(),
+                resource: Arc::clone(resource),
+            },
+            _ => Self::typed(resource),
+        }
+    }
+
+    fn write(&self, object: &Stored, revision: u64, out: &mut Vec<u8>) {
+        match conversion::from_storage(&self.resource, object.value()) {
+            Cow::Borrowed(_) => object.write_as_of(&self.head, revision, out),
+            Cow::Owned(value) => {
+                Stored::new(object.key().clone(), object.revision(), value)
+                    .write_as_of(&self.head, revision, out);
+            }
+        }
+    }
+}
+
+/// The answer that shows one object.
+pub(super) fn object(
+    code: StatusCode,
+    representation: Representation,
+    resource: &Arc<Resource>,
+    object: &Stored,
+) -> Answer {
+    let plain = Representation::PLAIN;
+    if (representation.encoding, representation.layout) == (plain.encoding, plain.layout)
+        && representation.shape == Shape::Object
+    {
+        let mut out = Vec::with_capacity(2048);
+        ObjectWriter::typed(resource).write(object, object.revision(), &mut out);
+        return Answer {
+            code,
+            content_type: representation.encoding.content_type(),
+            body: Bytes::from(out).into(),
+            warnings: Vec::new(),
+        };
+    }
+    let value = conversion::from_storage(resource, object.value());
+    Answer::value(code, representation, &value)
+}
+
+/// The answer that shows a list.
+pub(super) fn list(representation: Representation, resource: &Arc<Resource>, page: Page) -> Answer {
+    let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
+    match page.continue_token {
+        Some(token) => metadata["continue"] = token.into(),
+        None if !matches!(resource.origin, Origin::BuiltIn { .. }) => {
+            metadata["continue"] = "".into();
+        }
+        None => {}
+    }
+    if let Some(remaining) = page.remaining {
+        metadata["remainingItemCount"] = remaining.into();
+    }
+    if representation.encoding == Encoding::Json && representation.layout == Layout::Compact {
+        return Answer {
+            code: StatusCode::OK,
+            content_type: representation.encoding.content_type(),
+            body: encoded_list(resource, &metadata, page.items),
+            warnings: Vec::new(),
+        };
+    }
+    let items: Vec<Value> = page
+        .items
+        .iter()
+        .map(|object| conversion::from_storage(resource, object.value()).into_owned())
+        .collect();
+    let value = json!({
+        "kind": resource.list_kind,
+        "apiVersion": resource.api_version(),
+        "metadata": metadata,
+        "items": items,
+    });
+    Answer::value(StatusCode::OK, representation, &value)
+}
+
+/// A list, encoded as it is sent: a large one never lies in memory as a whole.
+fn encoded_list(
+    resource: &Arc<Resource>,
+    metadata: &Value,
+    items: Vec<Arc<Stored>>,
+) -> ResponseBody {
+    let head = format!(
+        r#"{{"kind":{},"apiVersion":{},"metadata":{metadata},"items":["#,
+        Value::from(resource.list_kind.as_str()),
+        Value::from(resource.api_version()),
+    );
+    let mut rest = EncodedList {
+        writer: ObjectWriter::item(resource),
+        items: items.into(),
+        begun: false,
+    };
+    let mut out = head.into_bytes();
+    let more = rest.write(&mut out);
+    let first = Bytes::from(out);
+    if !more {
+        return first.into();
+    }
+    let frames = std::iter::once(first).chain(std::iter::from_fn(move || {
+        if rest.items.is_empty() {
+            return None;
+        }
+        let mut out = Vec::with_capacity(FRAME + FRAME / 4);
+        rest.write(&mut out);
+        Some(out.into())
+    }));
+    ResponseBody::stream(futures::stream::iter(frames))
+}
+
+struct EncodedList {
+    writer: ObjectWriter,
+    items: VecDeque<Arc<Stored>>,
+    begun: bool,
+}
+
+impl EncodedList {
+    /// Writes the next items, and the end after the last; whether there are more.
+    fn write(&mut self, out: &mut Vec<u8>) -> bool {
+        while out.len() < FRAME
+            && let Some(object) = self.items.pop_front()
+        {
+            if std::mem::replace(&mut self.begun, true) {
+                out.push(b',');
+            }
+            self.writer.write(&object, object.revision(), out);
+        }
+        if self.items.is_empty() {
+            out.extend_from_slice(b"]}");
+        }
+        !self.items.is_empty()
+    }
+}
+
+/// How a watcher sees objects.
+pub(super) fn watch(
+    _representation: Representation,
+    resource: &Arc<Resource>,
+) -> Box<dyn WatchEncoder> {
+    Box::new(PlainEvents(ObjectWriter::typed(resource)))
+}
+
+struct PlainEvents(ObjectWriter);
+
+impl WatchEncoder for PlainEvents {
+    fn object(&mut self, object: &Stored, revision: u64, out: &mut Vec<u8>) {
+        self.0.write(object, revision, out);
+    }
+
+    fn bookmark(&mut self, metadata: Value, out: &mut Vec<u8>) {
+        let resource = &self.0.resource;
+        let bookmark = json!({
+            "kind": resource.kind,
+            "apiVersion": resource.api_version(),
+            "metadata": metadata,
+        });
+        serde_json::to_writer(out, &bookmark).expect("a JSON value encodes into memory");
+    }
+}

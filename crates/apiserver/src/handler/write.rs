@@ -1,0 +1,181 @@
+//! POST, PUT, PATCH and DELETE.
+
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use crate::body;
+use crate::core::{Deleted, Page};
+use crate::error::ApiError;
+use crate::fields;
+use crate::handler::object::check_kind;
+use crate::handler::{Answer, Exchange, encode};
+use crate::patch::{self, PatchType};
+use crate::request::{DeleteOptions, ListOptions, WriteOptions};
+use crate::strategy;
+
+impl Exchange<'_> {
+    pub(super) fn create(self) -> Result<Answer, ApiError> {
+        let representation = self.representation()?;
+        let options = WriteOptions::parse(&self.query, "CreateOptions")?;
+        let (object, warnings) = self.decode(options)?;
+        let resource = &self.target.resource;
+        let written = self
+            .core
+            .create(resource, self.target.namespace(), object, options)?;
+        Ok(encode::object(
+            StatusCode::CREATED,
+            representation,
+            resource,
+            &written.object,
+        )
+        .with_warnings(warnings)
+        .with_warnings(written.warnings))
+    }
+
+    pub(super) fn update(self, subresource: Option<&str>) -> Result<Answer, ApiError> {
+        let representation = self.representation()?;
+        let options = WriteOptions::parse(&self.query, "UpdateOptions")?;
+        let (object, warnings) = self.decode(options)?;
+        let resource = &self.target.resource;
+        let key = self.key()?;
+        let updated =
+            self.core
+                .update(resource, &key, subresource, options, |_| Ok(object.clone()));
+        let (code, written) = match updated {
+            Err(missing)
+                if missing.code() == StatusCode::NOT_FOUND
+                    && subresource.is_none()
+                    && strategy::rules(resource).create_on_update =>
+            {
+                let created = self
+                    .core
+                    .create(resource, key.namespace(), object, options)?;
+                (StatusCode::CREATED, created)
+            }
+            updated => (StatusCode::OK, updated?),
+        };
+        Ok(
+            encode::object(code, representation, resource, &written.object)
+                .with_warnings(warnings)
+                .with_warnings(written.warnings),
+        )
+    }
+
+    pub(super) fn patch(self, subresource: Option<&str>) -> Result<Answer, ApiError> {
+        let representation = self.representation()?;
+        let options = WriteOptions::parse(&self.query, "PatchOptions")?;
+        let resource = &self.target.resource;
+        let content_type = self.header(&CONTENT_TYPE).unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        if media_type == "application/apply-patch+yaml" {
+            return Err(ApiError::unsupported("server-side apply"));
+        }
+        let kind = PatchType::of(media_type, resource).ok_or_else(|| {
+            ApiError::unsupported_media_type(&[
+                "application/json-patch+json",
+                "application/merge-patch+json",
+                "application/strategic-merge-patch+json",
+            ])
+        })?;
+        let patch = body::decode_json(&self.body)?;
+        let text = String::from_utf8_lossy(&self.body);
+        let mut warnings = Vec::new();
+        let written =
+            self.core
+                .update(resource, &self.key()?, subresource, options, |current| {
+                    let mut new = patch::apply(kind, resource, current, patch.value.clone())?;
+                    check_kind(resource, &mut new)?;
+                    warnings =
+                        fields::check_patched(resource, &mut new, options.field_validation, &text)?;
+                    Ok(new)
+                })?;
+        Ok(
+            encode::object(StatusCode::OK, representation, resource, &written.object)
+                .with_warnings(warnings)
+                .with_warnings(written.warnings),
+        )
+    }
+
+    pub(super) fn delete(self) -> Result<Answer, ApiError> {
+        let representation = self.representation()?;
+        let options = self.delete_options()?;
+        let resource = &self.target.resource;
+        let deleted = self.core.delete(resource, &self.key()?, &options)?;
+        let object = match deleted {
+            Deleted::Gone(object) if !strategy::rules(resource).delete_returns_object => {
+                let mut details = json!({
+                    "name": object.key().name(),
+                    "kind": resource.plural,
+                    "uid": object.uid(),
+                });
+                if !resource.group.is_empty() {
+                    details["group"] = resource.group.as_str().into();
+                }
+                let status = json!({
+                    "kind": "Status",
+                    "apiVersion": "v1",
+                    "metadata": {},
+                    "status": "Success",
+                    "details": details,
+                });
+                return Ok(Answer::value(StatusCode::OK, representation, &status));
+            }
+            Deleted::Gone(object) | Deleted::Pending(object) => object,
+        };
+        Ok(encode::object(
+            StatusCode::OK,
+            representation,
+            resource,
+            &object,
+        ))
+    }
+
+    pub(super) fn delete_collection(self) -> Result<Answer, ApiError> {
+        let representation = self.representation()?;
+        let list_options = ListOptions::parse(&self.query, false)?;
+        let options = self.delete_options()?;
+        let resource = &self.target.resource;
+        let page = self
+            .core
+            .list(resource, &self.filter(&list_options)?, &list_options)?;
+        for object in &page.items {
+            match self.core.delete(resource, object.key(), &options) {
+                // Someone else was faster.
+                Err(missing) if missing.code() == StatusCode::NOT_FOUND => {}
+                deleted => {
+                    deleted?;
+                }
+            }
+        }
+        let page = Page {
+            continue_token: None,
+            remaining: None,
+            ..page
+        };
+        Ok(encode::list(representation, resource, page))
+    }
+
+    /// The object in the body, its fields checked, and warnings about it.
+    fn decode(&self, options: WriteOptions) -> Result<(Value, Vec<String>), ApiError> {
+        let body = body::decode(self.header(&CONTENT_TYPE), &self.body)?;
+        let mut object = body.value;
+        let resource = &self.target.resource;
+        check_kind(resource, &mut object)?;
+        let warnings = fields::check(
+            resource,
+            &mut object,
+            options.field_validation,
+            &body.duplicates,
+        )?;
+        Ok((object, warnings))
+    }
+
+    fn delete_options(&self) -> Result<DeleteOptions, ApiError> {
+        let body = match self.body.is_empty() {
+            true => None,
+            false => Some(body::decode(self.header(&CONTENT_TYPE), &self.body)?.value),
+        };
+        DeleteOptions::parse(&self.query, body.as_ref())
+    }
+}
