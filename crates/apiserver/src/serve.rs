@@ -41,6 +41,7 @@ mod access;
 mod body;
 mod config;
 mod connection;
+mod debug;
 mod error;
 mod identity;
 mod kubeconfig;
@@ -51,6 +52,7 @@ mod token;
 
 pub use body::RequestBody;
 pub use config::{Authentication, Limits, ListenerConfig, Transport};
+pub use debug::DebugService;
 pub use error::ServeError;
 pub use kubeconfig::Kubeconfig;
 pub use listener::Listener;
