@@ -90,6 +90,11 @@ impl Core {
         let now = self.config.clock.now();
         Timestamp::from_second(now.as_second()).unwrap_or(now)
     }
+
+    /// The wall time as objects carry it.
+    pub(crate) fn timestamp(&self) -> Value {
+        timestamp(self.now())
+    }
 }
 
 /// A time as metadata has it.

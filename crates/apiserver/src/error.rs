@@ -162,6 +162,16 @@ impl ApiError {
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message).with_details()
     }
 
+    /// 415: a patch of a kind that built-in resources do not take.
+    pub(crate) fn unknown_patch_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UnsupportedMediaType",
+            "415: Unsupported Media Type",
+        )
+        .with_details()
+    }
+
     /// 415: the body is in a form that is not among those `accepted`.
     pub(crate) fn unsupported_media_type(accepted: &[&str]) -> Self {
         Self::new(
@@ -187,6 +197,27 @@ impl ApiError {
     pub fn too_many_requests(message: impl Into<String>, retry_after_seconds: u32) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message)
             .with_retry_after(retry_after_seconds)
+    }
+
+    /// 429 for an eviction that a disruption budget does not allow now.
+    pub(crate) fn eviction_refused() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TooManyRequests",
+            "Cannot evict pod as it would violate the pod's disruption budget.",
+        )
+    }
+
+    /// 409 for a pod that cannot be assigned to a node.
+    pub(crate) fn binding_conflict(pod: &str, why: &str) -> Self {
+        let mut error = Self::new(
+            StatusCode::CONFLICT,
+            "Conflict",
+            format!("Operation cannot be fulfilled on pods/binding \"{pod}\": {why}"),
+        );
+        pod.clone_into(&mut error.details.name);
+        "pods/binding".clone_into(&mut error.details.kind);
+        error
     }
 
     /// 500 with a reason.

@@ -1,20 +1,27 @@
 //! From an HTTP request to the operation it asks for, and back to an answer.
 
 mod encode;
+mod eviction;
 mod object;
+mod pod;
 mod read;
+mod scale;
 mod subresource;
 mod write;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WARNING};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, WARNING,
+};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::Value;
 
 use crate::core::Core;
 use crate::error::ApiError;
+use crate::pages;
 use crate::registry::Resources;
 use crate::representation::{Representation, encode_error};
 use crate::request::{Query, Route, Target};
@@ -37,6 +44,7 @@ struct Answer {
     body: ResponseBody,
     /// Texts for the `Warning` header.
     warnings: Vec<String>,
+    etag: Option<String>,
 }
 
 impl Core {
@@ -47,12 +55,7 @@ impl Core {
         let resources = self.registry.resources();
         let answer = match Route::parse(parts.uri.path(), &resources) {
             Route::Unknown => Err(ApiError::unknown_path()),
-            Route::Other => Ok(Answer {
-                code: StatusCode::NOT_FOUND,
-                content_type: "text/plain; charset=utf-8",
-                body: Bytes::from_static(b"404 page not found\n").into(),
-                warnings: Vec::new(),
-            }),
+            Route::Other => page(&parts, &resources),
             Route::Resource(target) => Exchange {
                 core: self,
                 resources,
@@ -73,17 +76,33 @@ impl Core {
 /// The answer that tells an error.
 pub(crate) fn refusal(accept: Option<&str>, error: &ApiError) -> Response<ResponseBody> {
     let (content_type, bytes) = encode_error(accept, error);
-    let mut response = Answer {
-        code: error.code(),
-        content_type,
-        body: bytes.into(),
-        warnings: Vec::new(),
-    }
-    .into_response();
+    let mut response = Answer::new(error.code(), content_type, bytes).into_response();
     if let Some(seconds) = error.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     response
+}
+
+/// The answer to a request that is about no resource.
+fn page(request: &Parts, resources: &Resources) -> Result<Answer, ApiError> {
+    if request.method != Method::GET {
+        return Err(ApiError::method_not_allowed());
+    }
+    let accept = header(&request.headers, &ACCEPT);
+    let page = pages::page(request.uri.path(), accept, resources)?;
+    let known = header(&request.headers, &IF_NONE_MATCH);
+    let unchanged = page.etag.is_some() && page.etag.as_deref() == known;
+    Ok(Answer {
+        code: if unchanged {
+            StatusCode::NOT_MODIFIED
+        } else {
+            page.code
+        },
+        content_type: page.content_type,
+        body: if unchanged { Bytes::new() } else { page.body }.into(),
+        warnings: Vec::new(),
+        etag: page.etag,
+    })
 }
 
 impl Exchange<'_> {
@@ -127,13 +146,19 @@ impl Exchange<'_> {
 }
 
 impl Answer {
-    fn value(code: StatusCode, representation: Representation, value: &Value) -> Self {
+    fn new(code: StatusCode, content_type: &'static str, body: impl Into<ResponseBody>) -> Self {
         Self {
             code,
-            content_type: representation.encoding.content_type(),
-            body: representation.encode(value).into(),
+            content_type,
+            body: body.into(),
             warnings: Vec::new(),
+            etag: None,
         }
+    }
+
+    fn value(code: StatusCode, representation: Representation, value: &Value) -> Self {
+        let content_type = representation.encoding.content_type();
+        Self::new(code, content_type, representation.encode(value))
     }
 
     fn with_warnings(mut self, warnings: Vec<String>) -> Self {
@@ -147,6 +172,9 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+        if let Some(etag) = self.etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
+            headers.insert(ETAG, etag);
+        }
         for warning in self.warnings {
             let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
             if let Ok(value) = HeaderValue::try_from(format!("299 - \"{quoted}\"")) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::core::{Core, Effect, Written, namespace, timestamp};
+use crate::core::{Core, Effect, Written, namespace};
 use crate::error::{ApiError, Cause};
 use crate::request::{DryRun, WriteOptions};
 use crate::resource::Resource;
@@ -51,7 +51,7 @@ impl Core {
             metadata.remove(field);
         }
         metadata.insert("uid".to_owned(), self.ids.uid().into());
-        metadata.insert("creationTimestamp".to_owned(), timestamp(self.now()));
+        metadata.insert("creationTimestamp".to_owned(), self.timestamp());
         let base = metadata.get("generateName").and_then(Value::as_str);
         let generated = metadata
             .get("name")

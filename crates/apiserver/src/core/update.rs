@@ -8,8 +8,8 @@ use crate::core::create::metadata;
 use crate::core::{Core, Effect, Written};
 use crate::error::{ApiError, Cause};
 use crate::request::{DryRun, WriteOptions};
-use crate::resource::Resource;
-use crate::store::{Key, Stored};
+use crate::resource::{Origin, Resource};
+use crate::store::{Key, Stored, Transaction};
 use crate::{conversion, defaults, strategy, validation};
 
 /// How often a change is computed without the lock before it is computed with it.
@@ -24,16 +24,35 @@ enum Outcome {
 }
 
 impl Core {
-    /// Changes an object into what `change` makes of it.
-    ///
-    /// `change` sees the object in the version of `resource` and may be called several times: if
-    /// another write comes between, it is asked again for a change of the newer object. What it
-    /// returns carries the `resourceVersion` it must be based on, or none.
+    /// Replaces an object, or the part of it that `subresource` stands for, by `object`.
     ///
     /// # Errors
     ///
-    /// 404 if there is no such object, 409 if it is not the one, or not at the version, that the
-    /// change is based on, 422 if the result breaks the rules of its kind.
+    /// As [`Core::update`]; also 409 if `object` has the uid of another object.
+    pub(crate) fn replace(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        subresource: Option<&str>,
+        options: WriteOptions,
+        object: &Value,
+    ) -> Result<Written, ApiError> {
+        self.update(resource, key, subresource, options, |current| {
+            check_uid(resource, key, object, current)?;
+            Ok(object.clone())
+        })
+    }
+
+    /// Changes an object into what `change` makes of it, by the rules of its kind.
+    ///
+    /// `change` sees the object in the version of `resource` and may be called several times: if
+    /// another write comes between, it is asked again for a change of the newer object. What it
+    /// returns carries the `resourceVersion` that it must be based on, or none.
+    ///
+    /// # Errors
+    ///
+    /// What `change` fails with; 404 if there is no such object, 409 if it is not at the version
+    /// that the change is based on, 422 if the result breaks the rules of its kind.
     pub(crate) fn update(
         &self,
         resource: &Resource,
@@ -42,20 +61,71 @@ impl Core {
         options: WriteOptions,
         mut change: impl FnMut(&Value) -> Result<Value, ApiError>,
     ) -> Result<Written, ApiError> {
-        let mut compute = |current: &Arc<Stored>| {
-            let now = conversion::from_storage(resource, current.value());
-            let new = change(&now)?;
-            self.outcome(resource, key, subresource, new, current)
+        self.change(resource, key, options.dry_run, |current| {
+            let shown = conversion::from_storage(resource, current.value());
+            let mut new = change(&shown)?;
+            check_identity(&new, key)?;
+            check_version(resource, key, &new, current)?;
+            defaults::apply(resource, &mut new);
+            let mut new = conversion::to_storage(resource, new);
+            keep(&mut new, current.value());
+            strategy::prepare_for_update(resource, &mut new, current.value(), subresource);
+            let causes = validation::update(resource, &new, current.value(), subresource);
+            match causes.is_empty() {
+                true => Ok(new),
+                false => Err(ApiError::invalid(resource, key.name(), causes)),
+            }
+        })
+    }
+
+    /// Changes a stored object as the server itself does, past the rules for clients.
+    ///
+    /// # Errors
+    ///
+    /// What `change` fails with, and 404 if there is no such object.
+    pub(crate) fn amend(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        dry_run: DryRun,
+        mut change: impl FnMut(&mut Value) -> Result<(), ApiError>,
+    ) -> Result<Written, ApiError> {
+        self.change(resource, key, dry_run, |current| {
+            let mut new = current.value().clone();
+            change(&mut new)?;
+            Ok(new)
+        })
+    }
+
+    /// Reads, computes and commits, again and again while others write in between; at last with
+    /// the writer's lock held, so that it comes to an end.
+    fn change(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        dry_run: DryRun,
+        mut compute: impl FnMut(&Arc<Stored>) -> Result<Value, ApiError>,
+    ) -> Result<Written, ApiError> {
+        let mut outcome = |current: &Arc<Stored>| {
+            let new = compute(current)?;
+            Ok::<_, ApiError>(if new == *current.value() {
+                Outcome::Unchanged
+            } else if is_released(resource, &new) {
+                Outcome::Released(new)
+            } else {
+                Outcome::Changed(new)
+            })
         };
         for _ in 0..OPTIMISTIC_ATTEMPTS {
             let current = self.get(resource, key)?;
-            let outcome = compute(&current)?;
-            if let Some(written) = self.store.commit(|transaction| {
-                let newest = transaction.get(&resource.storage, key);
-                newest
+            let outcome = outcome(&current)?;
+            let written = self.store.commit(|transaction| {
+                transaction
+                    .get(&resource.storage, key)
                     .is_some_and(|newest| Arc::ptr_eq(&newest, &current))
-                    .then(|| apply(transaction, resource, &current, outcome, options))
-            }) {
+                    .then(|| apply(transaction, resource, &current, outcome, dry_run))
+            });
+            if let Some(written) = written {
                 return Ok(written);
             }
         }
@@ -63,49 +133,22 @@ impl Core {
             let current = transaction
                 .get(&resource.storage, key)
                 .ok_or_else(|| ApiError::not_found(resource, key.name()))?;
-            let outcome = compute(&current)?;
-            Ok(apply(transaction, resource, &current, outcome, options))
-        })
-    }
-
-    fn outcome(
-        &self,
-        resource: &Resource,
-        key: &Key,
-        subresource: Option<&str>,
-        mut new: Value,
-        current: &Arc<Stored>,
-    ) -> Result<Outcome, ApiError> {
-        check_identity(&new, key)?;
-        check_base(resource, key, &new, current)?;
-        defaults::apply(resource, &mut new);
-        let mut new = conversion::to_storage(resource, new);
-        keep(&mut new, current.value());
-        strategy::prepare_for_update(resource, &mut new, current.value(), subresource);
-        let causes = validation::update(resource, &new, current.value(), subresource);
-        if !causes.is_empty() {
-            return Err(ApiError::invalid(resource, key.name(), causes));
-        }
-        if new == *current.value() {
-            return Ok(Outcome::Unchanged);
-        }
-        Ok(match is_released(resource, &new) {
-            true => Outcome::Released(new),
-            false => Outcome::Changed(new),
+            let outcome = outcome(&current)?;
+            Ok(apply(transaction, resource, &current, outcome, dry_run))
         })
     }
 }
 
 fn apply(
-    transaction: &mut crate::store::Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     resource: &Resource,
     current: &Arc<Stored>,
     outcome: Outcome,
-    options: WriteOptions,
+    dry_run: DryRun,
 ) -> Written {
     let key = current.key();
     let as_current = |value| Arc::new(Stored::new(key.clone(), current.revision(), value));
-    let (object, effect) = match (outcome, options.dry_run) {
+    let (object, effect) = match (outcome, dry_run) {
         (Outcome::Unchanged, _) => (Arc::clone(current), Effect::Updated),
         (Outcome::Changed(new), DryRun::All) => (as_current(new), Effect::Updated),
         (Outcome::Changed(new), DryRun::No) => (
@@ -164,38 +207,44 @@ fn check_identity(new: &Value, key: &Key) -> Result<(), ApiError> {
     }
 }
 
-/// Refuses a change that is based on another object or another version of it.
-fn check_base(
+/// Refuses an object that has the name of the current one, but is another.
+fn check_uid(resource: &Resource, key: &Key, new: &Value, current: &Value) -> Result<(), ApiError> {
+    let uid = |object: &Value| {
+        let uid = object["metadata"]["uid"].as_str();
+        uid.unwrap_or_default().to_owned()
+    };
+    let (new, current) = (uid(new), uid(current));
+    if new.is_empty() || new == current {
+        return Ok(());
+    }
+    let group = match resource.origin {
+        Origin::BuiltIn { .. } => "",
+        Origin::Custom(_) => &resource.group,
+    };
+    let path = ["/registry", group, &resource.plural, key.as_str()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("/");
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, \
+         AdditionalErrorMsg: Precondition failed: UID in precondition: {new}, \
+         UID in object meta: {current}"
+    );
+    Err(ApiError::conflict(resource, key.name(), why))
+}
+
+/// Refuses a change that is based on another version of the object.
+fn check_version(
     resource: &Resource,
     key: &Key,
     new: &Value,
     current: &Stored,
 ) -> Result<(), ApiError> {
-    let metadata = &new["metadata"];
-    let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
-    let uid = text("uid");
-    if !uid.is_empty() && uid != current.uid() {
-        let group = match resource.origin {
-            crate::resource::Origin::BuiltIn { .. } => "",
-            _ => &resource.group,
-        };
-        let path = ["/registry", group, &resource.plural, key.as_str()]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join("/");
-        return Err(ApiError::conflict(
-            resource,
-            key.name(),
-            format!(
-                "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, \
-                 AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, \
-                 UID in object meta: {}",
-                current.uid()
-            ),
-        ));
-    }
-    match text("resourceVersion").as_str() {
+    match new["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or_default()
+    {
         "" | "0" if strategy::rules(resource).allow_unconditional_update => Ok(()),
         "" | "0" => {
             let cause = Cause::invalid(

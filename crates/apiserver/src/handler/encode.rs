@@ -70,12 +70,11 @@ pub(super) fn object(
     {
         let mut out = Vec::with_capacity(2048);
         ObjectWriter::typed(resource).write(object, object.revision(), &mut out);
-        return Answer {
+        return Answer::new(
             code,
-            content_type: representation.encoding.content_type(),
-            body: Bytes::from(out).into(),
-            warnings: Vec::new(),
-        };
+            representation.encoding.content_type(),
+            Bytes::from(out),
+        );
     }
     let value = conversion::from_storage(resource, object.value());
     Answer::value(code, representation, &value)
@@ -95,12 +94,11 @@ pub(super) fn list(representation: Representation, resource: &Arc<Resource>, pag
         metadata["remainingItemCount"] = remaining.into();
     }
     if representation.encoding == Encoding::Json && representation.layout == Layout::Compact {
-        return Answer {
-            code: StatusCode::OK,
-            content_type: representation.encoding.content_type(),
-            body: encoded_list(resource, &metadata, page.items),
-            warnings: Vec::new(),
-        };
+        return Answer::new(
+            StatusCode::OK,
+            representation.encoding.content_type(),
+            encoded_list(resource, &metadata, page.items),
+        );
     }
     let items: Vec<Value> = page
         .items

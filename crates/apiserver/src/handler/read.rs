@@ -74,12 +74,11 @@ impl Exchange<'_> {
         let watch = self
             .core
             .watch(resource, self.filter(options)?, options, encoder)?;
-        Ok(Answer {
-            code: StatusCode::OK,
-            content_type: representation.encoding.content_type(),
-            body: ResponseBody::stream(watch.into_stream()),
-            warnings: Vec::new(),
-        })
+        Ok(Answer::new(
+            StatusCode::OK,
+            representation.encoding.content_type(),
+            ResponseBody::stream(watch.into_stream()),
+        ))
     }
 
     pub(super) fn filter(&self, options: &ListOptions) -> Result<Filter, ApiError> {

@@ -1,22 +1,66 @@
-//! Subresources: status, and what else hangs below an object.
+//! What hangs below an object: its status, its scale, and what can be done to it.
 
-use http::Method;
+use http::{Method, StatusCode};
+use serde_json::json;
 
 use crate::error::ApiError;
 use crate::handler::{Answer, Exchange};
 
 impl Exchange<'_> {
     pub(super) fn subresource(self, method: &Method) -> Result<Answer, ApiError> {
+        let resource = &self.target.resource;
         let name = self.target.subresource.clone().unwrap_or_default();
-        match (name.as_str(), method) {
-            ("status", &Method::GET) => self.get(),
-            ("status", &Method::PUT) => self.update(Some("status")),
-            ("status", &Method::PATCH) => self.patch(Some("status")),
-            ("finalize", &Method::PUT) => self.update(Some("finalize")),
+        let Some(subresource) = resource.subresource(&name) else {
+            return Err(ApiError::not_found(resource, self.key()?.name()));
+        };
+        let verb = match *method {
+            Method::GET => "get",
+            Method::POST => "create",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            Method::DELETE => "delete",
+            _ => return Err(ApiError::method_not_allowed()),
+        };
+        if !subresource.verbs.iter().any(|known| known == verb) {
+            return Err(ApiError::method_not_allowed());
+        }
+        // A subresource that shows the object itself is the object, of which a part can be written.
+        let shows_object = subresource.kind == resource.kind && name != "log";
+        match (name.as_str(), verb) {
+            (_, "get") if shows_object => self.get(),
+            (_, "update") if shows_object => self.update(Some(&name)),
+            (_, "patch") if shows_object => self.patch(Some(&name)),
+            ("scale", "get") => self.get_scale(),
+            ("scale", "update") => self.update_scale(),
+            ("scale", "patch") => self.patch_scale(),
+            ("binding", "create") => self.bind_pod(),
+            ("eviction", "create") => self.evict_pod(),
+            ("log", "get") => self.pod_log(),
             _ => Err(ApiError::unsupported(format!(
                 "{method} of {}/{name}",
-                self.target.resource.plural
+                resource.plural
             ))),
         }
+    }
+
+    /// Answers an object that is a question, such as whether someone may do something.
+    pub(super) fn review(self) -> Result<Answer, ApiError> {
+        let resource = &self.target.resource;
+        match (resource.group.as_str(), resource.plural.as_str()) {
+            ("", "bindings") => self.bind_pod(),
+            _ => Err(ApiError::unsupported(resource.qualified())),
+        }
+    }
+
+    /// The answer that says that something was done.
+    pub(super) fn done(&self, code: StatusCode) -> Result<Answer, ApiError> {
+        let status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "code": code.as_u16(),
+        });
+        Ok(Answer::value(code, self.representation()?, &status))
     }
 }

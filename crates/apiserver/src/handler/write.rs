@@ -12,10 +12,14 @@ use crate::handler::object::check_kind;
 use crate::handler::{Answer, Exchange, encode};
 use crate::patch::{self, PatchType};
 use crate::request::{DeleteOptions, ListOptions, WriteOptions};
+use crate::resource::Origin;
 use crate::strategy;
 
 impl Exchange<'_> {
     pub(super) fn create(self) -> Result<Answer, ApiError> {
+        if !self.target.resource.has_verb("get") {
+            return self.review();
+        }
         let representation = self.representation()?;
         let options = WriteOptions::parse(&self.query, "CreateOptions")?;
         let (object, warnings) = self.decode(options)?;
@@ -39,9 +43,9 @@ impl Exchange<'_> {
         let (object, warnings) = self.decode(options)?;
         let resource = &self.target.resource;
         let key = self.key()?;
-        let updated =
-            self.core
-                .update(resource, &key, subresource, options, |_| Ok(object.clone()));
+        let updated = self
+            .core
+            .replace(resource, &key, subresource, options, &object);
         let (code, written) = match updated {
             Err(missing)
                 if missing.code() == StatusCode::NOT_FOUND
@@ -66,25 +70,13 @@ impl Exchange<'_> {
         let representation = self.representation()?;
         let options = WriteOptions::parse(&self.query, "PatchOptions")?;
         let resource = &self.target.resource;
-        let content_type = self.header(&CONTENT_TYPE).unwrap_or_default();
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        if media_type == "application/apply-patch+yaml" {
-            return Err(ApiError::unsupported("server-side apply"));
-        }
-        let kind = PatchType::of(media_type, resource).ok_or_else(|| {
-            ApiError::unsupported_media_type(&[
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
-            ])
-        })?;
-        let patch = body::decode_json(&self.body)?;
+        let (kind, patch) = self.decode_patch()?;
         let text = String::from_utf8_lossy(&self.body);
         let mut warnings = Vec::new();
         let written =
             self.core
                 .update(resource, &self.key()?, subresource, options, |current| {
-                    let mut new = patch::apply(kind, resource, current, patch.value.clone())?;
+                    let mut new = patch::apply(kind, resource, current, patch.clone())?;
                     check_kind(resource, &mut new)?;
                     warnings =
                         fields::check_patched(resource, &mut new, options.field_validation, &text)?;
@@ -169,6 +161,25 @@ impl Exchange<'_> {
             &body.duplicates,
         )?;
         Ok((object, warnings))
+    }
+
+    /// The patch in the body, and of what kind it is.
+    pub(super) fn decode_patch(&self) -> Result<(PatchType, Value), ApiError> {
+        let content_type = self.header(&CONTENT_TYPE).unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        if media_type == "application/apply-patch+yaml" {
+            return Err(ApiError::unsupported("server-side apply"));
+        }
+        let resource = &self.target.resource;
+        let kind = PatchType::of(media_type, resource).ok_or_else(|| match resource.origin {
+            Origin::BuiltIn { .. } => ApiError::unknown_patch_type(),
+            Origin::Custom(_) => ApiError::unsupported_media_type(&[
+                "application/json-patch+json",
+                "application/merge-patch+json",
+                "application/apply-patch+yaml",
+            ]),
+        })?;
+        Ok((kind, body::decode_json(&self.body)?.value))
     }
 
     fn delete_options(&self) -> Result<DeleteOptions, ApiError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 use crate::registry::Resources;
-use crate::resource::Resource;
+use crate::resource::{Origin, Resource};
 
 /// What a path is about.
 #[derive(Debug)]
@@ -79,7 +79,12 @@ impl Route {
             // Only proxies have paths of their own below them.
             [name, subresource, ..] => (Some(*name), Some(*subresource)),
         };
-        let known = subresource.is_none_or(|name| resource.subresource(name).is_some());
+        // A custom resource knows of status and scale even without them: the object is not found there.
+        let known = subresource.is_none_or(|name| {
+            resource.subresource(name).is_some()
+                || (matches!(resource.origin, Origin::Custom(_))
+                    && matches!(name, "status" | "scale"))
+        });
         let scoped = namespace.is_none_or(|_| resource.namespaced)
             && (namespace.is_some() || name.is_none() || !resource.namespaced);
         if !known || !scoped {
