@@ -23,6 +23,15 @@ mod representation;
 mod selector;
 mod syntax;
 
+mod jsonpath;
+mod partial;
+mod table;
+
+mod discovery;
+mod openapi;
+mod pages;
+mod version;
+
 mod conversion;
 mod crd;
 mod defaults;
