@@ -17,14 +17,7 @@ pub enum Delta<K> {
     Updated(Object<K>),
     /// The watch told of a deletion; this is the last state.
     Deleted(Object<K>),
-    /// The watch told of a deletion whose last state cannot be read.
-    Gone {
-        /// The object that went away.
-        key: ObjectKey,
-        /// The version of the deletion, empty if it cannot be read.
-        version: ResourceVersion,
-    },
-    /// The watch told of a change that cannot be read.
+    /// The watch told of a change, possibly a deletion, that cannot be read.
     Undecodable(Undecodable),
     /// A complete picture, atomically in the place of all that was before.
     Replaced {
@@ -51,7 +44,6 @@ impl<K> Delta<K> {
             Self::Added(object) | Self::Updated(object) | Self::Deleted(object) => {
                 Some(object.key())
             }
-            Self::Gone { key, .. } => Some(key),
             Self::Undecodable(item) => item.key.as_ref(),
             Self::Replaced { .. } | Self::Sync | Self::Bookmark { .. } => None,
         }
@@ -63,9 +55,7 @@ impl<K> Delta<K> {
             Self::Added(object) | Self::Updated(object) | Self::Deleted(object) => {
                 object.meta().resource_version()
             }
-            Self::Gone { version, .. }
-            | Self::Replaced { version, .. }
-            | Self::Bookmark { version } => version,
+            Self::Replaced { version, .. } | Self::Bookmark { version } => version,
             Self::Undecodable(item) => item.resource_version.as_ref()?,
             Self::Sync => return None,
         };
@@ -84,7 +74,6 @@ impl<K> fmt::Debug for Delta<K> {
             Self::Added(object) => write!(f, "Added({object:?})"),
             Self::Updated(object) => write!(f, "Updated({object:?})"),
             Self::Deleted(object) => write!(f, "Deleted({object:?})"),
-            Self::Gone { key, version } => write!(f, "Gone({key}@{version})"),
             Self::Undecodable(item) => write!(f, "Undecodable({item})"),
             Self::Replaced { items, version, .. } => write!(f, "Replaced({items:?}@{version})"),
             Self::Sync => f.write_str("Sync"),

@@ -206,11 +206,8 @@ impl<K> DeltaFifo<K> {
     /// Safe: nothing is consumed.
     pub async fn synced(&self) {
         let mut synced = self.shared.synced.subscribe();
-        synced
-            .wait_for(|synced| *synced)
-            .await
-            .map(drop)
-            .expect("the sender lives as long as `self`");
+        // The sender lives as long as `self`, so this never fails.
+        let _ = synced.wait_for(|synced| *synced).await;
     }
 }
 

@@ -18,6 +18,8 @@ mod reflector;
 pub mod scan;
 mod source;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tree;
 mod uid;
 mod version;
@@ -35,7 +37,7 @@ pub use reflector::{
 };
 pub use scan::{ScanError, Scanned};
 pub use source::{
-    InitialEvents, ListOptions, ListerWatcher, Page, PageSink, SourceError, Undecodable,
+    EventKind, InitialEvents, ListOptions, ListerWatcher, Page, PageSink, SourceError, Undecodable,
     VersionMatch, WatchEvent, WatchOptions,
 };
 pub use store::{

@@ -120,6 +120,35 @@ pub enum WatchEvent {
     Undecodable(Undecodable),
 }
 
+/// The kinds of change a watch event can tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// An object came to be, or is told of for the first time.
+    Added,
+    /// An object changed.
+    Modified,
+    /// An object went away.
+    Deleted,
+}
+
+impl WatchEvent {
+    /// The event that tells of a change to a scanned object; `Undecodable` if that is unusable.
+    pub fn scanned(kind: EventKind, object: &Scanned<'_>) -> Self {
+        match object.encode() {
+            Ok(object) => match kind {
+                EventKind::Added => Self::Added(object),
+                EventKind::Modified => Self::Modified(object),
+                EventKind::Deleted => Self::Deleted(object),
+            },
+            Err(error) => Self::Undecodable(Undecodable {
+                deleted: kind == EventKind::Deleted,
+                ..Undecodable::scanned(object, error)
+            }),
+        }
+    }
+}
+
 /// An item of a list or a watch that cannot be read.
 ///
 /// # What becomes of its object

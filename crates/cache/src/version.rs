@@ -97,7 +97,12 @@ impl From<u64> for ResourceVersion {
 
 impl PartialEq<&str> for ResourceVersion {
     fn eq(&self, text: &&str) -> bool {
-        *self == Self::from(*text)
+        match &self.0 {
+            Repr::Number(number) => {
+                is_decimal(text.as_bytes()) && text.parse().is_ok_and(|other: u64| other == *number)
+            }
+            Repr::Text(own) => own.as_deref().unwrap_or_default() == *text,
+        }
     }
 }
 

@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(cuts.iter().cloned().collect::<Vec<_>>(), [2..4, 9..20]);
         assert_eq!(cuts.length(), 13);
         cuts.add(1..30);
-        assert_eq!(cuts.iter().cloned().collect::<Vec<_>>(), [1..30]);
+        assert!(cuts.iter().eq(std::iter::once(&(1..30))));
     }
 
     #[test]

@@ -113,6 +113,16 @@ impl<'a> Scanned<'a> {
     ///
     /// When `metadata.name` is missing or empty, or a part of the key holds a `/`.
     pub fn key(&self) -> Result<ObjectKey, ScanError> {
+        let (namespace, name) = self.names()?;
+        Ok(ObjectKey::namespaced(&namespace, &name))
+    }
+
+    /// Namespace, empty if there is none, and name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scanned::key`].
+    pub(crate) fn names(&self) -> Result<(Cow<'a, str>, Cow<'a, str>), ScanError> {
         let name = self
             .fields
             .name
@@ -122,7 +132,7 @@ impl<'a> Scanned<'a> {
         if text.is_empty() || text.contains('/') || namespace.contains('/') {
             return Err(ScanError::invalid(name.start, "a name that is no name"));
         }
-        Ok(ObjectKey::namespaced(&namespace, &text))
+        Ok((namespace, text))
     }
 
     /// `metadata.uid`, empty if there is none.
@@ -233,7 +243,9 @@ impl Fields {
                 cursor.skip_value()?;
                 return Ok(true);
             }
-            _ => drop(cursor.skip_value()?),
+            _ => {
+                cursor.skip_value()?;
+            }
         }
         Ok(false)
     }

@@ -77,6 +77,9 @@ pub enum SourceError {
     /// Nothing arrived for too long, so the connection is taken for dead.
     #[error("nothing arrived for {} s", .0.as_secs())]
     Idle(Duration),
+    /// An open watch was closed at once, without an event.
+    #[error("the watch was closed as soon as it was open")]
+    ShortWatch,
     /// The connection broke.
     #[error("the connection broke")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -86,8 +89,8 @@ impl SourceError {
     /// Whether asking again cannot help until somebody changes something: the resource does not
     /// exist, or the client may not read it.
     ///
-    /// A reflector asks again all the same, at its longest delay, for that somebody may be at
-    /// work.
+    /// A reflector asks again all the same, for that somebody may be at work, and tells its
+    /// [`Observer`](crate::Observer) each time.
     pub const fn is_fatal(&self) -> bool {
         matches!(
             self,

@@ -152,8 +152,12 @@ impl<K: 'static> Books<K> {
                 let key = object.key().clone();
                 self.take(&key, Some(object), outcome);
             }
-            Delta::Gone { key, .. } => self.take(&key, None, outcome),
-            Delta::Undecodable(item) => self.mark(item, outcome),
+            Delta::Undecodable(item) => {
+                if let Some(key) = item.key.as_ref().filter(|_| item.deleted) {
+                    self.take(key, None, outcome);
+                }
+                self.mark(item, outcome);
+            }
             Delta::Replaced {
                 items, undecodable, ..
             } => self.replace(items, undecodable, outcome),
@@ -217,7 +221,7 @@ impl<K: 'static> Books<K> {
 
     fn mark(&mut self, item: Undecodable, outcome: &mut Outcome<K>) {
         let item = Arc::new(item);
-        if let Some(key) = item.key.clone() {
+        if let Some(key) = item.key.clone().filter(|_| !item.deleted) {
             let item = Arc::clone(&item);
             self.state.unreadable.insert(Unreadable { key, item });
         }
