@@ -47,19 +47,8 @@ pub(crate) struct Core {
 pub(crate) struct Written {
     /// The object as the answer shows it.
     pub(crate) object: Arc<Stored>,
-    pub(crate) effect: Effect,
     /// Texts for the `Warning` header.
     pub(crate) warnings: Vec<String>,
-}
-
-/// What became of the stored object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    Created,
-    /// Updated, or left alone because the write changes nothing.
-    Updated,
-    /// Gone: the write took its last finalizer.
-    Removed,
 }
 
 impl Core {

@@ -7,6 +7,7 @@ mod pod;
 mod read;
 mod scale;
 mod subresource;
+mod view;
 mod write;
 
 use std::sync::Arc;

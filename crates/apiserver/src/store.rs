@@ -14,6 +14,8 @@ mod key;
 mod log;
 mod snapshot;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

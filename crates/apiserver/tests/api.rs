@@ -3,11 +3,19 @@
 #[path = "api/seam.rs"]
 mod seam;
 
+#[path = "api/concurrency.rs"]
+mod concurrency;
 #[path = "api/crud.rs"]
 mod crud;
 #[path = "api/deletion.rs"]
 mod deletion;
+#[path = "api/fan_out.rs"]
+mod fan_out;
 #[path = "api/lists.rs"]
 mod lists;
+#[path = "api/refusals.rs"]
+mod refusals;
+#[path = "api/subresources.rs"]
+mod subresources;
 #[path = "api/watches.rs"]
 mod watches;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::core::{Core, Effect, Written, namespace};
+use crate::core::{Core, Written, namespace};
 use crate::error::{ApiError, Cause};
 use crate::request::{DryRun, WriteOptions};
 use crate::resource::Resource;
@@ -97,7 +97,6 @@ impl Core {
                 result => {
                     return result.map(|object| Written {
                         object,
-                        effect: Effect::Created,
                         warnings: Vec::new(),
                     });
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::core::create::metadata;
 use crate::core::{Core, timestamp};
@@ -83,23 +83,25 @@ impl Deletion {
         if resource.group.is_empty() && resource.kind == "Namespace" {
             return Self::of_namespace(current, now);
         }
-        let mut marked = current.clone();
         let grace = match Grace::of(resource, current, options) {
             Grace::Pending => return Self::Wait,
             Grace::Immediate => None,
             Grace::Period(seconds) => Some(seconds),
         };
-        update_finalizers(resource, &mut marked, options.propagation);
-        let held = has_finalizers(&marked);
-        match grace {
-            Some(seconds) => mark_deleted(&mut marked, current, seconds, now),
-            None if held => mark_deleted(&mut marked, current, 0, now),
-            None => return Self::Remove,
+        let finalizers = finalizers(resource, current, options.propagation);
+        let held = !finalizers.is_empty();
+        if !held && grace.is_none() {
+            return Self::Remove;
         }
+        let mut marked = current.clone();
+        match held {
+            true => metadata(&mut marked).insert("finalizers".to_owned(), finalizers.into()),
+            false => metadata(&mut marked).remove("finalizers"),
+        };
+        mark_deleted(&mut marked, current, grace, now);
         match grace {
-            _ if held => Self::Mark(marked),
-            Some(1..) => Self::Mark(marked),
-            _ => Self::MarkAndRemove(marked),
+            Some(0) if !held => Self::MarkAndRemove(marked),
+            _ => Self::Mark(marked),
         }
     }
 
@@ -197,14 +199,11 @@ fn check_preconditions(
     Ok(())
 }
 
-/// Asks the garbage collector for what becomes of the dependents, by finalizers.
-fn update_finalizers(resource: &Resource, object: &mut Value, asked: Option<Propagation>) {
-    let metadata = metadata(object);
-    let mut finalizers: Vec<Value> = metadata
-        .get("finalizers")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+/// The finalizers of an object that is being deleted: by them the garbage collector is asked for
+/// what becomes of the dependents.
+fn finalizers(resource: &Resource, object: &Value, asked: Option<Propagation>) -> Vec<Value> {
+    let present = object["metadata"]["finalizers"].as_array();
+    let mut finalizers = present.cloned().unwrap_or_default();
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
     let propagation = match asked {
         Some(asked) => asked,
@@ -213,24 +212,17 @@ fn update_finalizers(resource: &Resource, object: &mut Value, asked: Option<Prop
         None => strategy::rules(resource).default_propagation,
     };
     let wanted = match propagation {
-        Propagation::Background => None,
-        Propagation::Foreground => Some(FOREGROUND),
-        Propagation::Orphan => Some(ORPHAN),
+        Propagation::Background => "",
+        Propagation::Foreground => FOREGROUND,
+        Propagation::Orphan => ORPHAN,
     };
     finalizers.retain(|finalizer| {
-        let ours = finalizer == FOREGROUND || finalizer == ORPHAN;
-        !ours || wanted.is_some_and(|wanted| finalizer == wanted)
+        finalizer == wanted || !(finalizer == FOREGROUND || finalizer == ORPHAN)
     });
-    if let Some(wanted) = wanted
-        && !finalizers.iter().any(|finalizer| finalizer == wanted)
-    {
+    if !wanted.is_empty() && !finalizers.iter().any(|finalizer| finalizer == wanted) {
         finalizers.push(wanted.into());
     }
-    if finalizers.is_empty() {
-        metadata.remove("finalizers");
-    } else {
-        metadata.insert("finalizers".to_owned(), finalizers.into());
-    }
+    finalizers
 }
 
 fn has_finalizers(object: &Value) -> bool {
@@ -239,29 +231,33 @@ fn has_finalizers(object: &Value) -> bool {
         .is_none_or(Vec::is_empty)
 }
 
-/// Sets when the object is to go: `grace` seconds after the deletion was asked for first.
-fn mark_deleted(object: &mut Value, current: &Value, grace: i64, now: Timestamp) {
+/// Sets when the object is to go: `grace` seconds after the deletion was first asked for.
+///
+/// Kinds without a grace period go as soon as their finalizers let them: marked once, they stay so.
+fn mark_deleted(object: &mut Value, current: &Value, grace: Option<i64>, now: Timestamp) {
     let metadata = metadata(object);
     let old = &current["metadata"];
-    let since = old["deletionTimestamp"]
+    let running = old["deletionTimestamp"]
         .as_str()
         .and_then(|time| time.parse::<Timestamp>().ok());
-    let end = match since {
-        None => {
+    let end = match (running, grace) {
+        (None, grace) => {
             if let Some(generation) = old["generation"].as_i64().filter(|g| *g > 0) {
                 metadata.insert("generation".to_owned(), (generation + 1).into());
             }
-            now + SignedDuration::from_secs(grace)
+            now + SignedDuration::from_secs(grace.unwrap_or_default())
         }
-        Some(end) => {
-            let running = old["deletionGracePeriodSeconds"]
+        (Some(_), None) => return,
+        (Some(end), Some(grace)) => {
+            let was = old["deletionGracePeriodSeconds"]
                 .as_i64()
                 .unwrap_or_default();
-            end - SignedDuration::from_secs(running - grace)
+            end - SignedDuration::from_secs(was - grace)
         }
     };
+    let grace = grace.unwrap_or_default();
     metadata.insert("deletionTimestamp".to_owned(), timestamp(end));
-    metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(grace));
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), grace.into());
 }
 
 /// Writes the marked object, if that changes anything.

@@ -6,15 +6,17 @@ use crate::error::ApiError;
 use crate::request::ListOptions;
 use crate::resource::Resource;
 use crate::selector::{FieldSelector, LabelSelector};
-use crate::store::{Change, Event, Stored};
+use crate::store::{Change, Event, Key, Snapshot, Stored};
 
 /// The objects of a namespace, or of all, that selectors pick.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     /// `None` for all namespaces, and for kinds without.
-    pub(crate) namespace: Option<String>,
+    namespace: Option<String>,
     labels: Option<LabelSelector>,
     fields: Option<FieldSelector>,
+    /// The one object that can be picked, if the field selector names one.
+    single: Option<Key>,
 }
 
 /// What an event is to someone who sees only what a filter lets through.
@@ -42,10 +44,20 @@ impl Filter {
             .field_selector
             .as_deref()
             .map(|text| FieldSelector::parse(resource, text));
+        let fields = fields.transpose()?.filter(|fields| !fields.is_empty());
+        let name = fields
+            .as_ref()
+            .and_then(|fields| fields.exact("metadata.name"));
+        let single = match namespace {
+            Some(namespace) => name.map(|name| Key::new(namespace, name)),
+            None if resource.namespaced => None,
+            None => name.map(|name| Key::new("", name)),
+        };
         Ok(Self {
             namespace: namespace.map(str::to_owned),
             labels: labels.transpose()?.filter(|labels| !labels.is_empty()),
-            fields: fields.transpose()?.filter(|fields| !fields.is_empty()),
+            single,
+            fields,
         })
     }
 
@@ -54,9 +66,17 @@ impl Filter {
         self.labels.is_some() || self.fields.is_some()
     }
 
-    /// The one name that an object must have, if the field selector asks for one.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.fields.as_ref()?.exact("metadata.name")
+    /// The objects in which selectors have a choice, in order; those at `from` and after it.
+    pub(crate) fn candidates<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        from: Option<&str>,
+    ) -> impl Iterator<Item = &'a Arc<Stored>> + use<'a> {
+        let (single, range) = match &self.single {
+            Some(key) => (snapshot.get(key), None),
+            None => (None, Some(snapshot.range(self.namespace.as_deref(), from))),
+        };
+        single.into_iter().chain(range.into_iter().flatten())
     }
 
     /// Whether selectors pick the object; its namespace is not looked at.

@@ -131,21 +131,16 @@ fn page(
     limit: Option<usize>,
     token: Option<&ContinueToken>,
 ) -> Page {
-    let namespace = filter.namespace.as_deref();
     let from = token.map(ContinueToken::start);
-    let mut objects = snapshot.range(namespace, from);
+    let mut objects = filter.candidates(&snapshot, from);
     let limit = limit.unwrap_or(usize::MAX);
     let mut items = Vec::new();
-    if filter.is_selective() {
-        items.extend(
-            objects
-                .by_ref()
-                .filter(|object| filter.selects(object))
-                .take(limit)
-                .cloned(),
-        );
-    } else {
-        items.extend(objects.by_ref().take(limit).cloned());
+    while items.len() < limit
+        && let Some(object) = objects.next()
+    {
+        if filter.selects(object) {
+            items.push(Arc::clone(object));
+        }
     }
     let mut page = Page {
         revision: snapshot.revision(),
@@ -157,10 +152,10 @@ fn page(
         return page;
     };
     if !filter.is_selective() {
-        page.remaining = Some(match (token.map(ContinueToken::left), namespace) {
-            (Some(Some(left)), _) => left - page.items.len(),
-            (None, None) => snapshot.len() - page.items.len(),
-            _ => 1 + objects.count(),
+        // Counted once: the pages that follow are of the same moment.
+        page.remaining = Some(match token.and_then(ContinueToken::left) {
+            Some(left) => left.saturating_sub(page.items.len()),
+            None => 1 + objects.count(),
         });
     }
     let token = ContinueToken::consistent(snapshot.revision(), next.key().as_str(), page.remaining);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::core::create::metadata;
-use crate::core::{Core, Effect, Written};
+use crate::core::{Core, Written};
 use crate::error::{ApiError, Cause};
 use crate::request::{DryRun, WriteOptions};
 use crate::resource::{Origin, Resource};
@@ -148,23 +148,17 @@ fn apply(
 ) -> Written {
     let key = current.key();
     let as_current = |value| Arc::new(Stored::new(key.clone(), current.revision(), value));
-    let (object, effect) = match (outcome, dry_run) {
-        (Outcome::Unchanged, _) => (Arc::clone(current), Effect::Updated),
-        (Outcome::Changed(new), DryRun::All) => (as_current(new), Effect::Updated),
-        (Outcome::Changed(new), DryRun::No) => (
-            transaction.put(&resource.storage, key.clone(), new),
-            Effect::Updated,
-        ),
-        (Outcome::Released(new), dry_run) => {
-            if dry_run == DryRun::No {
-                transaction.remove(&resource.storage, key);
-            }
-            (as_current(new), Effect::Removed)
+    let object = match (outcome, dry_run) {
+        (Outcome::Unchanged, _) => Arc::clone(current),
+        (Outcome::Changed(new), DryRun::No) => transaction.put(&resource.storage, key.clone(), new),
+        (Outcome::Released(new), DryRun::No) => {
+            transaction.remove(&resource.storage, key);
+            as_current(new)
         }
+        (Outcome::Changed(new) | Outcome::Released(new), DryRun::All) => as_current(new),
     };
     Written {
         object,
-        effect,
         warnings: Vec::new(),
     }
 }

@@ -177,8 +177,8 @@ impl Core {
                 snapshot.revision(),
             ));
         }
-        let state = snapshot
-            .range(filter.namespace.as_deref(), None)
+        let state = filter
+            .candidates(&snapshot, None)
             .filter(|object| filter.selects(object))
             .cloned()
             .collect();

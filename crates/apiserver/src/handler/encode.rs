@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use crate::conversion;
 use crate::core::{Page, WatchEncoder};
+use crate::error::ApiError;
 use crate::handler::Answer;
-use crate::representation::{Encoding, Layout, Representation, Shape};
+use crate::handler::view::View;
+use crate::representation::Representation;
 use crate::resource::{Origin, Resource};
 use crate::response::ResponseBody;
 use crate::store::{Head, Stored};
@@ -58,30 +60,39 @@ impl ObjectWriter {
 }
 
 /// The answer that shows one object.
+///
+/// # Errors
+///
+/// 406 if the client asks for a list.
 pub(super) fn object(
     code: StatusCode,
-    representation: Representation,
+    view: &View,
     resource: &Arc<Resource>,
     object: &Stored,
-) -> Answer {
-    let plain = Representation::PLAIN;
-    if (representation.encoding, representation.layout) == (plain.encoding, plain.layout)
-        && representation.shape == Shape::Object
-    {
+) -> Result<Answer, ApiError> {
+    let representation = view.representation;
+    if representation == Representation::PLAIN {
         let mut out = Vec::with_capacity(2048);
         ObjectWriter::typed(resource).write(object, object.revision(), &mut out);
-        return Answer::new(
+        return Ok(Answer::new(
             code,
             representation.encoding.content_type(),
             Bytes::from(out),
-        );
+        ));
     }
-    let value = conversion::from_storage(resource, object.value());
-    Answer::value(code, representation, &value)
+    let object = conversion::from_storage(resource, object.value());
+    let shaped = view.object(resource, &object)?;
+    let value = shaped.as_ref().unwrap_or(&object);
+    Ok(Answer::value(code, representation, value))
 }
 
 /// The answer that shows a list.
-pub(super) fn list(representation: Representation, resource: &Arc<Resource>, page: Page) -> Answer {
+///
+/// # Errors
+///
+/// 406 if the client asks for one object.
+pub(super) fn list(view: &View, resource: &Arc<Resource>, page: Page) -> Result<Answer, ApiError> {
+    let representation = view.representation;
     let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
     match page.continue_token {
         Some(token) => metadata["continue"] = token.into(),
@@ -93,12 +104,15 @@ pub(super) fn list(representation: Representation, resource: &Arc<Resource>, pag
     if let Some(remaining) = page.remaining {
         metadata["remainingItemCount"] = remaining.into();
     }
-    if representation.encoding == Encoding::Json && representation.layout == Layout::Compact {
-        return Answer::new(
+    if representation == Representation::PLAIN {
+        return Ok(Answer::new(
             StatusCode::OK,
             representation.encoding.content_type(),
             encoded_list(resource, &metadata, page.items),
-        );
+        ));
+    }
+    if let Some(shaped) = view.list(resource, &metadata, &page.items)? {
+        return Ok(Answer::value(StatusCode::OK, representation, &shaped));
     }
     let items: Vec<Value> = page
         .items
@@ -111,7 +125,7 @@ pub(super) fn list(representation: Representation, resource: &Arc<Resource>, pag
         "metadata": metadata,
         "items": items,
     });
-    Answer::value(StatusCode::OK, representation, &value)
+    Ok(Answer::value(StatusCode::OK, representation, &value))
 }
 
 /// A list, encoded as it is sent: a large one never lies in memory as a whole.
@@ -172,11 +186,16 @@ impl EncodedList {
 }
 
 /// How a watcher sees objects.
+///
+/// # Errors
+///
+/// 406 if the client asks for lists.
 pub(super) fn watch(
-    _representation: Representation,
+    view: View,
     resource: &Arc<Resource>,
-) -> Box<dyn WatchEncoder> {
-    Box::new(PlainEvents(ObjectWriter::typed(resource)))
+) -> Result<Box<dyn WatchEncoder>, ApiError> {
+    let shaped = view.events(resource)?;
+    Ok(shaped.unwrap_or_else(|| Box::new(PlainEvents(ObjectWriter::typed(resource)))))
 }
 
 struct PlainEvents(ObjectWriter);

@@ -1,12 +1,10 @@
 //! GET, LIST and watch.
 
 use http::StatusCode;
-use http::header::ACCEPT;
 
 use crate::core::Filter;
 use crate::error::ApiError;
 use crate::handler::{Answer, Exchange, encode};
-use crate::representation::Representation;
 use crate::request::ListOptions;
 use crate::response::ResponseBody;
 use crate::store::Key;
@@ -23,7 +21,7 @@ impl Exchange<'_> {
     }
 
     pub(super) fn get(self) -> Result<Answer, ApiError> {
-        let representation = self.representation()?;
+        let view = self.view()?;
         if let Some(version) = self.query.get("resourceVersion") {
             let asked: u64 = version.parse().map_err(|_| {
                 ApiError::unclassified(format!(
@@ -36,12 +34,7 @@ impl Exchange<'_> {
             }
         }
         let object = self.core.get(&self.target.resource, &self.key()?)?;
-        Ok(encode::object(
-            StatusCode::OK,
-            representation,
-            &self.target.resource,
-            &object,
-        ))
+        encode::object(StatusCode::OK, &view, &self.target.resource, &object)
     }
 
     pub(super) fn list_or_watch(self) -> Result<Answer, ApiError> {
@@ -49,11 +42,11 @@ impl Exchange<'_> {
         if options.watch {
             return self.allow("watch")?.open_watch(&options);
         }
-        let representation = self.representation()?;
+        let view = self.view()?;
         let page = self
             .core
             .list(&self.target.resource, &self.filter(&options)?, &options)?;
-        Ok(encode::list(representation, &self.target.resource, page))
+        encode::list(&view, &self.target.resource, page)
     }
 
     /// A watch of one object, by one of the old `/watch/` paths.
@@ -68,15 +61,16 @@ impl Exchange<'_> {
     }
 
     fn open_watch(self, options: &ListOptions) -> Result<Answer, ApiError> {
-        let representation = Representation::negotiate_stream(self.header(&ACCEPT))?;
+        let view = self.event_view()?;
+        let content_type = view.representation.encoding.content_type();
         let resource = &self.target.resource;
-        let encoder = encode::watch(representation, resource);
+        let encoder = encode::watch(view, resource)?;
         let watch = self
             .core
             .watch(resource, self.filter(options)?, options, encoder)?;
         Ok(Answer::new(
             StatusCode::OK,
-            representation.encoding.content_type(),
+            content_type,
             ResponseBody::stream(watch.into_stream()),
         ))
     }

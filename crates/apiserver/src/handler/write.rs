@@ -20,25 +20,21 @@ impl Exchange<'_> {
         if !self.target.resource.has_verb("get") {
             return self.review();
         }
-        let representation = self.representation()?;
+        let view = self.view()?;
         let options = WriteOptions::parse(&self.query, "CreateOptions")?;
         let (object, warnings) = self.decode(options)?;
         let resource = &self.target.resource;
         let written = self
             .core
             .create(resource, self.target.namespace(), object, options)?;
-        Ok(encode::object(
-            StatusCode::CREATED,
-            representation,
-            resource,
-            &written.object,
-        )
-        .with_warnings(warnings)
-        .with_warnings(written.warnings))
+        let answer = encode::object(StatusCode::CREATED, &view, resource, &written.object)?;
+        Ok(answer
+            .with_warnings(warnings)
+            .with_warnings(written.warnings))
     }
 
     pub(super) fn update(self, subresource: Option<&str>) -> Result<Answer, ApiError> {
-        let representation = self.representation()?;
+        let view = self.view()?;
         let options = WriteOptions::parse(&self.query, "UpdateOptions")?;
         let (object, warnings) = self.decode(options)?;
         let resource = &self.target.resource;
@@ -59,15 +55,14 @@ impl Exchange<'_> {
             }
             updated => (StatusCode::OK, updated?),
         };
-        Ok(
-            encode::object(code, representation, resource, &written.object)
-                .with_warnings(warnings)
-                .with_warnings(written.warnings),
-        )
+        let answer = encode::object(code, &view, resource, &written.object)?;
+        Ok(answer
+            .with_warnings(warnings)
+            .with_warnings(written.warnings))
     }
 
     pub(super) fn patch(self, subresource: Option<&str>) -> Result<Answer, ApiError> {
-        let representation = self.representation()?;
+        let view = self.view()?;
         let options = WriteOptions::parse(&self.query, "PatchOptions")?;
         let resource = &self.target.resource;
         let (kind, patch) = self.decode_patch()?;
@@ -82,15 +77,14 @@ impl Exchange<'_> {
                         fields::check_patched(resource, &mut new, options.field_validation, &text)?;
                     Ok(new)
                 })?;
-        Ok(
-            encode::object(StatusCode::OK, representation, resource, &written.object)
-                .with_warnings(warnings)
-                .with_warnings(written.warnings),
-        )
+        let answer = encode::object(StatusCode::OK, &view, resource, &written.object)?;
+        Ok(answer
+            .with_warnings(warnings)
+            .with_warnings(written.warnings))
     }
 
     pub(super) fn delete(self) -> Result<Answer, ApiError> {
-        let representation = self.representation()?;
+        let view = self.view()?;
         let options = self.delete_options()?;
         let resource = &self.target.resource;
         let deleted = self.core.delete(resource, &self.key()?, &options)?;
@@ -111,20 +105,15 @@ impl Exchange<'_> {
                     "status": "Success",
                     "details": details,
                 });
-                return Ok(Answer::value(StatusCode::OK, representation, &status));
+                return Ok(Answer::value(StatusCode::OK, view.representation, &status));
             }
             Deleted::Gone(object) | Deleted::Pending(object) => object,
         };
-        Ok(encode::object(
-            StatusCode::OK,
-            representation,
-            resource,
-            &object,
-        ))
+        encode::object(StatusCode::OK, &view, resource, &object)
     }
 
     pub(super) fn delete_collection(self) -> Result<Answer, ApiError> {
-        let representation = self.representation()?;
+        let view = self.view()?;
         let list_options = ListOptions::parse(&self.query, false)?;
         let options = self.delete_options()?;
         let resource = &self.target.resource;
@@ -145,7 +134,7 @@ impl Exchange<'_> {
             remaining: None,
             ..page
         };
-        Ok(encode::list(representation, resource, page))
+        encode::list(&view, resource, page)
     }
 
     /// The object in the body, its fields checked, and warnings about it.

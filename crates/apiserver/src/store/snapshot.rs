@@ -21,9 +21,8 @@ impl Snapshot {
         self.revision
     }
 
-    /// How many objects there are in all namespaces.
-    pub(crate) fn len(&self) -> usize {
-        self.objects.size()
+    pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Stored>> {
+        self.objects.get(key)
     }
 
     /// The objects of a namespace, or of all, in order; those at `from` and after it.
