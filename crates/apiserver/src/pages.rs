@@ -83,7 +83,11 @@ pub(crate) fn page(path: &str, accept: Option<&str>, served: &Resources) -> Resu
             None if discovery::group(served, group).is_some() => Err(ApiError::unknown_path()),
             None => Ok(not_found()),
         },
-        ["openapi", "v3"] => negotiated(accept, &openapi::index(served)),
+        // Clients expect JSON here under the name that a real server gives it.
+        ["openapi", "v3"] => {
+            let index = Representation::PLAIN.encode(&openapi::index(served));
+            Ok(Page::document(TEXT, index))
+        }
         ["openapi", "v3", name @ ..] => match openapi::document(served, &name.join("/")) {
             Some(document) => negotiated(accept, &document),
             None => Ok(not_found()),

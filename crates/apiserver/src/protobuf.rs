@@ -13,10 +13,10 @@ mod table;
 mod wire;
 
 use http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::error::ApiError;
-use table::{Table, table};
+use table::table;
 use wire::{Field, Fields, Malformed};
 
 /// The bytes that every protobuf body of Kubernetes starts with.
