@@ -12,6 +12,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
 
 use crate::config::{Config, ConfigError};
+use crate::controllers::{Controllers, ControllersConfig};
 use crate::core::Core;
 use crate::error::{ApiError, ServiceError};
 use crate::handler::refusal;
@@ -62,6 +63,11 @@ impl ApiServer {
         ApiService {
             core: Arc::clone(&self.core),
         }
+    }
+
+    /// What a cluster does beside its API, such as collecting garbage; it acts only while it is driven.
+    pub fn controllers(&self, config: ControllersConfig) -> Controllers {
+        Controllers::new(Arc::clone(&self.core), config)
     }
 
     /// The resource version of the newest change.

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::delete::Deleted;
+pub(crate) use self::delete::{Deleted, FOREGROUND, ORPHAN};
 pub(crate) use self::filter::Filter;
 pub(crate) use self::list::Page;
 pub(crate) use self::watch::WatchEncoder;

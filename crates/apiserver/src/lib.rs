@@ -17,6 +17,7 @@ mod quantity;
 mod resource;
 mod schema;
 
+mod access;
 mod body;
 mod protobuf;
 mod representation;
@@ -40,6 +41,7 @@ mod patch;
 mod strategy;
 mod validation;
 
+pub mod controllers;
 #[cfg(feature = "listener")]
 pub mod serve;
 

@@ -48,6 +48,8 @@ pub(crate) struct Store {
     history: usize,
     /// Up to where history was forgotten on demand.
     compacted: AtomicU64,
+    /// The revision of the newest change; wakes those who follow all resources.
+    head: watch::Sender<u64>,
 }
 
 /// The objects of one resource.
@@ -83,6 +85,7 @@ impl Store {
             shards: RwLock::default(),
             history,
             compacted: AtomicU64::new(0),
+            head: watch::Sender::new(0),
         }
     }
 
@@ -172,14 +175,23 @@ impl Store {
             let _writer = self.writer.lock();
             work(&mut transaction)
         };
-        for (shard, revision) in transaction.touched {
-            shard.head.send_if_modified(|head| {
+        let advance = |head: &watch::Sender<u64>, revision: u64| {
+            head.send_if_modified(|head| {
                 let newer = *head < revision;
                 *head = revision.max(*head);
                 newer
             });
+        };
+        for (shard, revision) in transaction.touched {
+            advance(&shard.head, revision);
+            advance(&self.head, revision);
         }
         result
+    }
+
+    /// The revision of the newest change of any resource, as it moves on.
+    pub(crate) fn head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
     }
 
     fn shard(&self, id: &StorageId) -> Arc<Shard> {

@@ -50,7 +50,7 @@ struct Flags {
     #[arg(long)]
     http: bool,
 
-    /// What to log on standard error: a level, or levels by module as in RUST_LOG.
+    /// What to log on standard error: a level, or levels by module as in `RUST_LOG`.
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     log: EnvFilter,
 }
@@ -58,7 +58,7 @@ struct Flags {
 fn main() -> ExitCode {
     // Wrong flags end the program here, with status 2.
     let flags = Flags::parse();
-    match run(flags) {
+    match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut text = format!("kubewright-apiserver: {error}");
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(flags: Flags) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn run(flags: &Flags) -> Result<(), Box<dyn Error + Send + Sync>> {
     tracing_subscriber::fmt()
         .with_env_filter(flags.log.clone())
         .with_writer(io::stderr)
@@ -91,7 +91,7 @@ async fn run(flags: Flags) -> Result<(), Box<dyn Error + Send + Sync>> {
         kubeconfig.write(path)?;
     }
     // Whoever reads this line finds the kubeconfig in its place.
-    announce(&listener, &flags)?;
+    announce(&listener, flags)?;
 
     let serving = listener.serve(DebugService::new(server), stop.clone());
     tokio::pin!(serving);
