@@ -16,9 +16,13 @@
 mod build;
 mod cursor;
 mod cuts;
+mod line;
 mod object;
+mod page;
 mod time;
 
 pub use cursor::ScanError;
+pub(crate) use line::{Line, line};
 pub(crate) use object::member;
 pub use object::{Scanned, object};
+pub(crate) use page::PageScanner;

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::cursor::{Cursor, RawStr, ScanError};
+use super::cursor::{Cursor, Field, RawStr, ScanError};
 use super::object::Scanned;
 use super::time::timestamp;
 use crate::metadata::{Metadata, OwnerSpans, Span};
@@ -157,7 +157,7 @@ impl Scanned<'_> {
                 "kind" => &mut owner.kind,
                 "name" => &mut owner.name,
                 "uid" => {
-                    owner.uid = Uid::from(&*self.text(cursor.string_or_null()?)?);
+                    owner.uid = Uid::from(&*self.text(cursor.field()?)?);
                     return Ok(());
                 }
                 "controller" => {
@@ -197,8 +197,8 @@ impl Scanned<'_> {
             .map_err(|_| ScanError::expected(range.start, "an integer as generation"))
     }
 
-    fn time(&self, string: Option<RawStr>) -> Result<Option<jiff::Timestamp>, ScanError> {
-        let Some(string) = string else {
+    fn time(&self, field: Field) -> Result<Option<jiff::Timestamp>, ScanError> {
+        let Some(string) = field.string()? else {
             return Ok(None);
         };
         match timestamp(&string.text(self.source)?) {

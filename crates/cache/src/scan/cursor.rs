@@ -73,6 +73,30 @@ pub(crate) struct RawStr {
     pub(crate) escaped: bool,
 }
 
+/// The value of a member that should be a string.
+///
+/// That it is none is found out when it is needed: the rest of the object counts all the same.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Field {
+    /// There is no such member, or it is null.
+    #[default]
+    Absent,
+    Text(RawStr),
+    /// Something else, at this offset.
+    Other(usize),
+}
+
+impl Field {
+    /// The string, if there is one.
+    pub(crate) const fn string(self) -> Result<Option<RawStr>, ScanError> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Text(string) => Ok(Some(string)),
+            Self::Other(offset) => Err(ScanError::expected(offset, "a string")),
+        }
+    }
+}
+
 impl RawStr {
     /// The string's value.
     pub(crate) fn text(self, source: &[u8]) -> Result<Cow<'_, str>, ScanError> {
@@ -161,6 +185,15 @@ impl<'a> Cursor<'a> {
             return Ok(None);
         }
         self.string().map(Some)
+    }
+
+    /// The value of a member that should be a string, whatever it is.
+    pub(crate) fn field(&mut self) -> Result<Field, ScanError> {
+        match self.peek()? {
+            b'"' => self.string().map(Field::Text),
+            b'n' => self.skip_value().map(|_| Field::Absent),
+            _ => self.skip_value().map(|value| Field::Other(value.start)),
+        }
     }
 
     /// The key of a member and the colon after it.

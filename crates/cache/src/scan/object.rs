@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::cursor::{Cursor, RawStr, ScanError};
+use super::cursor::{Cursor, Field, RawStr, ScanError};
 use super::cuts::Cuts;
 use crate::key::ObjectKey;
 use crate::uid::Uid;
@@ -18,7 +18,7 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 pub struct Scanned<'a> {
     /// The object's own text, from `{` to `}`; all positions below are in it.
     pub(super) source: &'a [u8],
-    pub(super) kind: Option<RawStr>,
+    pub(super) kind: Field,
     pub(super) fields: Fields,
     /// What the body leaves out.
     pub(super) cuts: Cuts,
@@ -27,13 +27,13 @@ pub struct Scanned<'a> {
 /// The members of `metadata` that are read, `None` where absent or null.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
-    pub(super) name: Option<RawStr>,
-    pub(super) namespace: Option<RawStr>,
-    pub(super) uid: Option<RawStr>,
-    pub(super) resource_version: Option<RawStr>,
+    pub(super) name: Field,
+    pub(super) namespace: Field,
+    pub(super) uid: Field,
+    pub(super) resource_version: Field,
     pub(super) generation: Option<Range<usize>>,
-    pub(super) creation_timestamp: Option<RawStr>,
-    pub(super) deletion_timestamp: Option<RawStr>,
+    pub(super) creation_timestamp: Field,
+    pub(super) deletion_timestamp: Field,
     pub(super) labels: Option<Range<usize>>,
     pub(super) annotations: Option<Range<usize>>,
     pub(super) finalizers: Option<Range<usize>>,
@@ -75,7 +75,7 @@ pub(crate) fn prefix(bytes: &[u8], start: usize) -> Result<(Scanned<'_>, usize),
     let source = &bytes[begin..];
     let mut scanned = Scanned {
         source,
-        kind: None,
+        kind: Field::Absent,
         fields: Fields::default(),
         cuts: Cuts::default(),
     };
@@ -84,8 +84,8 @@ pub(crate) fn prefix(bytes: &[u8], start: usize) -> Result<(Scanned<'_>, usize),
         .members(|cursor, key| {
             if key.is(source, "metadata") {
                 scanned.metadata(cursor)
-            } else if key.is(source, "kind") && cursor.peek()? == b'"' {
-                scanned.kind = Some(cursor.string()?);
+            } else if key.is(source, "kind") {
+                scanned.kind = cursor.field()?;
                 Ok(())
             } else {
                 cursor.skip_value().map(drop)
@@ -104,7 +104,7 @@ impl<'a> Scanned<'a> {
 
     /// `kind`, if the object states one.
     pub fn kind(&self) -> Option<Cow<'a, str>> {
-        self.kind?.text(self.source).ok()
+        self.kind.string().ok()??.text(self.source).ok()
     }
 
     /// The object's key.
@@ -126,6 +126,7 @@ impl<'a> Scanned<'a> {
         let name = self
             .fields
             .name
+            .string()?
             .ok_or(ScanError::invalid(0, "an object without metadata.name"))?;
         let namespace = self.text(self.fields.namespace)?;
         let text = name.text(self.source)?;
@@ -173,8 +174,11 @@ impl<'a> Scanned<'a> {
     }
 
     /// The value of a string, empty where it is absent.
-    pub(super) fn text(&self, string: Option<RawStr>) -> Result<Cow<'a, str>, ScanError> {
-        string.map_or(Ok(Cow::Borrowed("")), |string| string.text(self.source))
+    pub(super) fn text(&self, field: Field) -> Result<Cow<'a, str>, ScanError> {
+        match field.string()? {
+            Some(string) => string.text(self.source),
+            None => Ok(Cow::Borrowed("")),
+        }
     }
 
     /// Reads `metadata`, forgetting what an earlier member of that name held.
@@ -228,13 +232,13 @@ impl Fields {
             &source[key.start..key.end]
         };
         match name {
-            b"name" => self.name = cursor.string_or_null()?,
-            b"namespace" => self.namespace = cursor.string_or_null()?,
-            b"uid" => self.uid = cursor.string_or_null()?,
-            b"resourceVersion" => self.resource_version = cursor.string_or_null()?,
+            b"name" => self.name = cursor.field()?,
+            b"namespace" => self.namespace = cursor.field()?,
+            b"uid" => self.uid = cursor.field()?,
+            b"resourceVersion" => self.resource_version = cursor.field()?,
             b"generation" => self.generation = Some(cursor.skip_value()?),
-            b"creationTimestamp" => self.creation_timestamp = cursor.string_or_null()?,
-            b"deletionTimestamp" => self.deletion_timestamp = cursor.string_or_null()?,
+            b"creationTimestamp" => self.creation_timestamp = cursor.field()?,
+            b"deletionTimestamp" => self.deletion_timestamp = cursor.field()?,
             b"labels" => self.labels = Some(cursor.skip_value()?),
             b"annotations" => self.annotations = Some(cursor.skip_value()?),
             b"finalizers" => self.finalizers = Some(cursor.skip_value()?),

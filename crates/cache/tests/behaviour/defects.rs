@@ -4,7 +4,7 @@ use kubewright_cache::testing::{Answer, FakeSource, Request};
 use kubewright_cache::{Operation, ResourceVersion};
 use tokio::time::sleep;
 
-use crate::rig::{Rig, internal, key, object, seconds};
+use crate::rig::{Rig, expired, internal, key, object, seconds};
 
 /// kube-runtime 5.0 resets its backoff before every list, so that a server answering 500 is asked
 /// again about once a second for ever. Here the gaps grow to the cap, and a list that succeeds
@@ -33,7 +33,7 @@ async fn d1_list_failure_backoff_grows() {
 
     // The success has reset the delay: the next failure waits the shortest time again.
     source.answer_list(Answer::Fail(internal()));
-    source.fail_watches(|| crate::rig::expired());
+    source.fail_watches(expired);
     sleep(seconds(60)).await;
     let asked: Vec<_> = source.seen().iter().map(|seen| seen.at).collect();
     let [.., failed, again, _watch] = asked[..] else {
@@ -83,7 +83,8 @@ async fn d3_undecodable_watch_event_is_told_once_and_passed_over() {
     rig.settle().await;
     rig.events();
 
-    let poison = r#"{"metadata": {"name": "a", "resourceVersion": "3", "labels": 5}}"#;
+    let poison =
+        r#"{"metadata": {"name": "a", "uid": "uid-1", "resourceVersion": "3", "labels": 5}}"#;
     source.apply_raw(&key("a"), poison);
     source.apply(object("b"));
     rig.settle().await;
@@ -91,7 +92,7 @@ async fn d3_undecodable_watch_event_is_told_once_and_passed_over() {
     assert_eq!(source.watches().len(), 1, "on the same watch");
     assert_eq!(
         rig.notes.undecodable.lock()[..],
-        ["a at version 3: expected an object at byte 61"]
+        ["a at version 3: expected an object at byte 77"]
     );
     assert_eq!(rig.store.failures().undecodable, 1);
 
@@ -152,7 +153,7 @@ async fn d4_undecodable_list_item_is_isolated() {
     source.apply_raw(&key("b"), r#"{"metadata": {"name": "b", "labels": []}}"#);
     source.delete_unseen(&key("a"));
     source.compact();
-    source.fail_watches(|| crate::rig::expired());
+    source.fail_watches(expired);
     sleep(seconds(5)).await;
     assert_eq!(rig.events(), ["-a@1?"]);
     assert_eq!(rig.objects(), ["b@2", "z@5"]);
@@ -197,7 +198,7 @@ async fn d8_deletions_missed_by_the_watch_are_announced() {
     source.delete_unseen(&key("c"));
     source.apply_unseen(object("c"));
     source.compact();
-    source.fail_watches(|| crate::rig::expired());
+    source.fail_watches(expired);
     sleep(seconds(5)).await;
     assert_eq!(rig.events(), ["-b@2?", "-c@3?", "+c@6"], "c was recreated");
     assert_eq!(rig.failures()[0].0, Operation::Watch);

@@ -2,6 +2,18 @@
 //!
 //! One target, so that it is linked once; one module per topic.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test's helpers fail as its tests do, and take `json!` values as they come"
+)]
+
 mod defects;
+mod fifo;
+mod kube;
+mod model;
 mod reflector;
 mod rig;
+mod scanning;
+mod store;
+mod streaming;

@@ -116,7 +116,7 @@ impl Rig {
     }
 }
 
-fn describe(event: &Event<ConfigMap>) -> String {
+pub(crate) fn describe(event: &Event<ConfigMap>) -> String {
     let version =
         |object: &kubewright_cache::Object<ConfigMap>| object.meta().resource_version().to_string();
     match event {
@@ -138,7 +138,7 @@ fn describe(event: &Event<ConfigMap>) -> String {
     }
 }
 
-/// A ConfigMap without a namespace.
+/// A `ConfigMap` without a namespace.
 pub(crate) fn object(name: &str) -> Value {
     json!({"metadata": {"name": name}, "data": {"k": "v"}})
 }
