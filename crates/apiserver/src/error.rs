@@ -326,6 +326,24 @@ impl ApiError {
         )
     }
 
+    /// 403 for who may not do something, to an object, a collection (no name) or a path (no plural).
+    pub(crate) fn forbidden_for(group: &str, plural: &str, name: &str, why: &str) -> Self {
+        let qualified = match group {
+            "" => plural.to_owned(),
+            group => format!("{plural}.{group}"),
+        };
+        let message = match (plural, name) {
+            ("", _) => format!("forbidden: {why}"),
+            (_, "") => format!("{qualified} is forbidden: {why}"),
+            (_, name) => format!("{qualified} {name:?} is forbidden: {why}"),
+        };
+        let mut error = Self::new(StatusCode::FORBIDDEN, "Forbidden", message).with_details();
+        name.clone_into(&mut error.details.name);
+        group.clone_into(&mut error.details.group);
+        plural.clone_into(&mut error.details.kind);
+        error
+    }
+
     /// 403 for an object.
     pub(crate) fn forbidden(resource: &Resource, name: &str, why: impl Display) -> Self {
         Self::of(

@@ -1,5 +1,6 @@
 //! From an HTTP request to the operation it asks for, and back to an answer.
 
+mod authorize;
 mod encode;
 mod eviction;
 mod object;
@@ -20,6 +21,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::Value;
 
+use crate::access::User;
 use crate::core::Core;
 use crate::error::ApiError;
 use crate::pages;
@@ -31,6 +33,7 @@ use crate::response::ResponseBody;
 /// One request, being answered.
 struct Exchange<'a> {
     core: &'a Core,
+    user: User,
     resources: Arc<Resources>,
     target: Target,
     query: Query<'a>,
@@ -53,23 +56,29 @@ impl Core {
     pub(crate) fn respond(&self, request: Request<Bytes>) -> Response<ResponseBody> {
         let (parts, body) = request.into_parts();
         let accept = header(&parts.headers, &ACCEPT);
-        let resources = self.registry.resources();
-        let answer = match Route::parse(parts.uri.path(), &resources) {
-            Route::Unknown => Err(ApiError::unknown_path()),
-            Route::Other => page(&parts, &resources),
-            Route::Resource(target) => Exchange {
-                core: self,
-                resources,
-                target,
-                query: Query::parse(parts.uri.query()),
-                headers: &parts.headers,
-                body,
-            }
-            .answer(&parts.method),
-        };
-        match answer {
+        match self.answer(&parts, body) {
             Ok(answer) => answer.into_response(),
             Err(error) => refusal(accept, &error),
+        }
+    }
+
+    fn answer(&self, request: &Parts, body: Bytes) -> Result<Answer, ApiError> {
+        let resources = self.registry.resources();
+        let route = Route::parse(request.uri.path(), &resources);
+        let user = self.authorize(request, &route)?;
+        match route {
+            Route::Unknown => Err(ApiError::unknown_path()),
+            Route::Other => page(request, &resources),
+            Route::Resource(target) => Exchange {
+                core: self,
+                user,
+                resources,
+                target,
+                query: Query::parse(request.uri.query()),
+                headers: &request.headers,
+                body,
+            }
+            .answer(&request.method),
         }
     }
 }

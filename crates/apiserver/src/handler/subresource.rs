@@ -3,8 +3,10 @@
 use http::{Method, StatusCode};
 use serde_json::json;
 
+use crate::access;
 use crate::error::ApiError;
 use crate::handler::{Answer, Exchange};
+use crate::request::WriteOptions;
 
 impl Exchange<'_> {
     pub(super) fn subresource(self, method: &Method) -> Result<Answer, ApiError> {
@@ -48,7 +50,16 @@ impl Exchange<'_> {
         let resource = &self.target.resource;
         match (resource.group.as_str(), resource.plural.as_str()) {
             ("", "bindings") => self.bind_pod(),
-            _ => Err(ApiError::unsupported(resource.qualified())),
+            _ => {
+                let options = WriteOptions::parse(&self.query, "CreateOptions")?;
+                let (review, warnings) = self.decode(options)?;
+                let namespace = self.target.namespace.as_deref();
+                let now = self.core.now();
+                let answer =
+                    access::answer(resource, namespace, review, &self.user, self.core, now)?;
+                let answer = Answer::value(StatusCode::CREATED, self.representation()?, &answer);
+                Ok(answer.with_warnings(warnings))
+            }
         }
     }
 

@@ -138,7 +138,7 @@ impl Exchange<'_> {
     }
 
     /// The object in the body, its fields checked, and warnings about it.
-    fn decode(&self, options: WriteOptions) -> Result<(Value, Vec<String>), ApiError> {
+    pub(super) fn decode(&self, options: WriteOptions) -> Result<(Value, Vec<String>), ApiError> {
         let body = body::decode(self.header(&CONTENT_TYPE), &self.body)?;
         let mut object = body.value;
         let resource = &self.target.resource;
