@@ -4,6 +4,7 @@
 //! without a lock, and commit it if that state still holds; if not, they compute again.
 
 mod create;
+mod definitions;
 mod delete;
 mod filter;
 mod list;
@@ -12,9 +13,11 @@ mod token;
 mod update;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -24,9 +27,10 @@ pub(crate) use self::list::Page;
 pub(crate) use self::watch::WatchEncoder;
 use crate::config::Config;
 use crate::error::ApiError;
+use crate::faults::Faults;
 use crate::ids::Ids;
 use crate::registry::Registry;
-use crate::resource::Resource;
+use crate::resource::{Resource, StorageId};
 use crate::store::{Key, Store, Stored};
 
 /// The state of a server and the operations on it. Shared by `Arc`.
@@ -38,8 +42,12 @@ pub(crate) struct Core {
     pub(crate) ids: Ids,
     /// Ends all watches when the server stops.
     pub(crate) stop: CancellationToken,
+    /// The definitions whose resources are served, and where their objects are kept.
+    definitions: Mutex<HashMap<Key, StorageId>>,
     /// What open watches are told to do.
     pub(crate) signals: watch::Signals,
+    /// What requests meet.
+    pub(crate) faults: Faults,
 }
 
 /// What a write has done.
@@ -58,7 +66,9 @@ impl Core {
             store: Arc::new(Store::new(config.history)),
             ids: Ids::new(config.seed),
             stop: CancellationToken::new(),
+            definitions: Mutex::default(),
             signals: watch::Signals::default(),
+            faults: Faults::new(config.seed),
             config,
         }
     }

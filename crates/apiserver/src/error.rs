@@ -157,6 +157,15 @@ impl ApiError {
         .with_details()
     }
 
+    /// 405: the kind of the object is about to go.
+    pub(crate) fn definition_terminating() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "MethodNotAllowed",
+            "create not allowed while custom resource definition is terminating",
+        )
+    }
+
     /// 406: the client takes none of the forms that the server can answer in.
     pub(crate) fn not_acceptable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message).with_details()

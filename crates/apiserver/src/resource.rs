@@ -69,6 +69,11 @@ impl Resource {
         }
     }
 
+    /// `widgets.example.com`: the name of the definition of a custom resource.
+    pub(crate) fn storage_name(&self) -> String {
+        format!("{}.{}", self.storage.plural, self.storage.group)
+    }
+
     pub(crate) fn has_verb(&self, verb: &str) -> bool {
         self.verbs.iter().any(|v| v == verb)
     }

@@ -64,6 +64,22 @@ struct Shard {
 struct State {
     objects: RedBlackTreeMapSync<Key, Arc<Stored>>,
     log: Log,
+    /// Whether the resource is served no more.
+    retired: bool,
+}
+
+impl Shard {
+    /// A resource without objects, and without history up to `compacted`.
+    fn new(history: usize, compacted: u64) -> Self {
+        Self {
+            state: RwLock::new(State {
+                objects: RedBlackTreeMapSync::new_sync(),
+                log: Log::new(history, compacted),
+                retired: false,
+            }),
+            head: watch::Sender::new(0),
+        }
+    }
 }
 
 /// The right to write, while the writer's lock is held.
@@ -165,6 +181,19 @@ impl Store {
         }
     }
 
+    /// Forgets a resource: its objects are gone, and cursors of it come to an end.
+    ///
+    /// Should a resource of that name come again, its history begins then.
+    pub(crate) fn retire(&self, id: &StorageId) {
+        let _writer = self.writer.lock();
+        let fresh = Arc::new(Shard::new(self.history, self.revision()));
+        let retired = self.shards.write().insert(id.clone(), fresh);
+        if let Some(shard) = retired {
+            shard.state.write().retired = true;
+            shard.head.send_modify(|head| *head = u64::MAX);
+        }
+    }
+
     /// Runs `work` as the only writer. Keep it short: everything that can be done before is better done before.
     pub(crate) fn commit<T>(&self, work: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
         let mut transaction = Transaction {
@@ -201,13 +230,7 @@ impl Store {
         let mut shards = self.shards.write();
         Arc::clone(shards.entry(id.clone()).or_insert_with(|| {
             let compacted = self.compacted.load(Ordering::Relaxed);
-            Arc::new(Shard {
-                state: RwLock::new(State {
-                    objects: RedBlackTreeMapSync::new_sync(),
-                    log: Log::new(self.history, compacted),
-                }),
-                head: watch::Sender::new(0),
-            })
+            Arc::new(Shard::new(self.history, compacted))
         }))
     }
 }

@@ -11,7 +11,7 @@ use crate::resource::Resource;
 use crate::store::{Key, Stored};
 use crate::{conversion, defaults, strategy, validation};
 
-/// How often a generated name that is taken is replaced by another.
+/// How many generated names are tried until one is free.
 const NAME_ATTEMPTS: usize = 8;
 
 impl Core {
@@ -33,16 +33,14 @@ impl Core {
     ) -> Result<Written, ApiError> {
         place(&mut object, namespace)?;
         defaults::apply(resource, &mut object);
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let found = self
-            .store
-            .get(&namespace::storage(), &Self::namespace_key(namespace));
-        self.check_namespace(resource, name, namespace, found.as_deref())?;
+        let said = object["metadata"]["name"].as_str().unwrap_or_default();
+        let place = Self::namespace_key(namespace);
+        let found = self.store.get(namespace::storage(), &place);
+        self.check_namespace(resource, said, namespace, found.as_deref())?;
 
         let metadata = metadata(&mut object);
-        let pinned = metadata
-            .remove("resourceVersion")
-            .is_some_and(|version| version.as_str().is_some_and(|version| !version.is_empty()));
+        let version = metadata.remove("resourceVersion");
+        let has_version = version.is_some_and(|version| version.as_str().is_some_and(|v| v != ""));
         for field in [
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
@@ -52,56 +50,54 @@ impl Core {
         }
         metadata.insert("uid".to_owned(), self.ids.uid().into());
         metadata.insert("creationTimestamp".to_owned(), self.timestamp());
-        let base = metadata.get("generateName").and_then(Value::as_str);
-        let generated = metadata
-            .get("name")
-            .and_then(Value::as_str)
-            .is_none_or(str::is_empty);
-        let base = base
-            .filter(|base| generated && !base.is_empty())
-            .map(str::to_owned);
-        if generated && base.is_none() {
+        let key = self.name(resource, namespace, metadata)?;
+        strategy::prepare_for_create(resource, &mut object, self.now());
+        let causes = validation::create(resource, &object);
+        if !causes.is_empty() {
+            return Err(ApiError::invalid(resource, key.name(), causes));
+        }
+        if has_version {
+            return Err(ApiError::unclassified(
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
+        let object = conversion::to_storage(resource, object);
+        let object = self.insert(resource, key, object, options)?;
+        if options.dry_run == DryRun::No {
+            self.after_write(resource, object.key());
+        }
+        Ok(Written {
+            object,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// The key of a new object, whose name is generated if it has none.
+    fn name(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        metadata: &mut Map<String, Value>,
+    ) -> Result<Key, ApiError> {
+        let text = |field: &str| metadata.get(field).and_then(Value::as_str);
+        if let Some(name) = text("name").filter(|name| !name.is_empty()) {
+            return Ok(Key::new(namespace, name));
+        }
+        let Some(base) = text("generateName").filter(|base| !base.is_empty()) else {
             let cause = Cause::required("metadata.name", "name or generateName is required");
             return Err(ApiError::invalid(resource, "", vec![cause]));
-        }
-
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            if let Some(base) = &base {
-                object["metadata"]["name"] = self.ids.name(base).into();
-            }
-            let mut object = match base.is_some() && attempt < NAME_ATTEMPTS {
-                true => object.clone(),
-                false => std::mem::take(&mut object),
-            };
-            strategy::prepare_for_create(resource, &mut object, self.now());
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let key = Key::new(namespace, name);
-            let causes = validation::create(resource, &object);
-            if !causes.is_empty() {
-                return Err(ApiError::invalid(resource, name, causes));
-            }
-            if pinned {
-                return Err(ApiError::unclassified(
-                    "resourceVersion should not be set on objects to be created",
-                ));
-            }
-            let object = conversion::to_storage(resource, object);
-            match self.insert(resource, key, object, options) {
-                Err(taken) if taken.reason() == Some("AlreadyExists") && base.is_some() => {
-                    if attempt == NAME_ATTEMPTS {
-                        return Err(taken.with_retry_after(1));
-                    }
-                }
-                result => {
-                    return result.map(|object| Written {
-                        object,
-                        warnings: Vec::new(),
-                    });
-                }
-            }
-        }
+        };
+        let mut names = std::iter::repeat_with(|| Key::new(namespace, &self.ids.name(base)));
+        let key = names
+            .by_ref()
+            .take(NAME_ATTEMPTS)
+            .find(|key| self.store.get(&resource.storage, key).is_none())
+            .ok_or_else(|| {
+                let name = names.next().expect("there is always another name");
+                ApiError::already_exists(resource, name.name()).with_retry_after(1)
+            })?;
+        metadata.insert("name".to_owned(), key.name().into());
+        Ok(key)
     }
 
     fn insert(
@@ -113,8 +109,9 @@ impl Core {
     ) -> Result<Arc<Stored>, ApiError> {
         self.store.commit(|transaction| {
             let place = Self::namespace_key(key.namespace());
-            let found = transaction.get(&namespace::storage(), &place);
+            let found = transaction.get(namespace::storage(), &place);
             self.check_namespace(resource, key.name(), key.namespace(), found.as_deref())?;
+            Self::check_definition(resource, transaction)?;
             if let Some(existing) = transaction.get(&resource.storage, &key) {
                 let taken = ApiError::already_exists(resource, key.name());
                 return Err(match existing.is_terminating() {

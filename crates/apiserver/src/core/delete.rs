@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::core::create::metadata;
+use crate::core::definitions::{CLEANUP, is_definition, mark_terminating};
 use crate::core::{Core, timestamp};
 use crate::error::ApiError;
 use crate::request::{DeleteOptions, DryRun};
@@ -33,6 +34,23 @@ impl Core {
     ///
     /// 404 if there is none, 409 if it is not the one that the preconditions name.
     pub(crate) fn delete(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, ApiError> {
+        let deleted = self.delete_stored(resource, key, options)?;
+        if options.dry_run == DryRun::No {
+            match deleted {
+                Deleted::Gone(_) => self.after_removal(resource, key),
+                Deleted::Pending(_) => self.after_write(resource, key),
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// As [`Core::delete`], without what the deletion means for definitions.
+    pub(super) fn delete_stored(
         &self,
         resource: &Resource,
         key: &Key,
@@ -88,7 +106,12 @@ impl Deletion {
             Grace::Immediate => None,
             Grace::Period(seconds) => Some(seconds),
         };
-        let finalizers = finalizers(resource, current, options.propagation);
+        let mut finalizers = finalizers(resource, current, options.propagation);
+        let definition =
+            is_definition(resource) && current["metadata"]["deletionTimestamp"].is_null();
+        if definition && !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
+            finalizers.push(CLEANUP.into());
+        }
         let held = !finalizers.is_empty();
         if !held && grace.is_none() {
             return Self::Remove;
@@ -99,6 +122,9 @@ impl Deletion {
             false => metadata(&mut marked).remove("finalizers"),
         };
         mark_deleted(&mut marked, current, grace, now);
+        if definition {
+            mark_terminating(&mut marked, &timestamp(now));
+        }
         match grace {
             Some(0) if !held => Self::MarkAndRemove(marked),
             _ => Self::Mark(marked),

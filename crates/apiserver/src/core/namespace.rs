@@ -1,5 +1,7 @@
 //! Namespaces as the place of other objects.
 
+use std::sync::LazyLock;
+
 use serde_json::json;
 
 use crate::core::Core;
@@ -7,12 +9,14 @@ use crate::error::{ApiError, Cause};
 use crate::resource::{Resource, StorageId};
 use crate::store::{Key, Stored};
 
+static STORAGE: LazyLock<StorageId> = LazyLock::new(|| StorageId {
+    group: String::new(),
+    plural: "namespaces".to_owned(),
+});
+
 /// Where namespaces are kept.
-pub(crate) fn storage() -> StorageId {
-    StorageId {
-        group: String::new(),
-        plural: "namespaces".to_owned(),
-    }
+pub(crate) fn storage() -> &'static StorageId {
+    &STORAGE
 }
 
 impl Core {

@@ -23,6 +23,14 @@ enum Outcome {
     Released(Value),
 }
 
+/// What a change did to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    None,
+    Written,
+    Removed,
+}
+
 impl Core {
     /// Replaces an object, or the part of it that `subresource` stands for, by `object`.
     ///
@@ -61,7 +69,7 @@ impl Core {
         options: WriteOptions,
         mut change: impl FnMut(&Value) -> Result<Value, ApiError>,
     ) -> Result<Written, ApiError> {
-        self.change(resource, key, options.dry_run, |current| {
+        let (written, effect) = self.change(resource, key, options.dry_run, |current| {
             let shown = conversion::from_storage(resource, current.value());
             let mut new = change(&shown)?;
             check_identity(&new, key)?;
@@ -75,7 +83,9 @@ impl Core {
                 true => Ok(new),
                 false => Err(ApiError::invalid(resource, key.name(), causes)),
             }
-        })
+        })?;
+        self.follow(resource, key, effect);
+        Ok(written)
     }
 
     /// Changes a stored object as the server itself does, past the rules for clients.
@@ -88,13 +98,34 @@ impl Core {
         resource: &Resource,
         key: &Key,
         dry_run: DryRun,
-        mut change: impl FnMut(&mut Value) -> Result<(), ApiError>,
+        change: impl FnMut(&mut Value) -> Result<(), ApiError>,
     ) -> Result<Written, ApiError> {
+        let (written, effect) = self.amend_stored(resource, key, dry_run, change)?;
+        self.follow(resource, key, effect);
+        Ok(written)
+    }
+
+    /// As [`Core::amend`], without what the change means for definitions.
+    pub(super) fn amend_stored(
+        &self,
+        resource: &Resource,
+        key: &Key,
+        dry_run: DryRun,
+        mut change: impl FnMut(&mut Value) -> Result<(), ApiError>,
+    ) -> Result<(Written, Effect), ApiError> {
         self.change(resource, key, dry_run, |current| {
             let mut new = current.value().clone();
             change(&mut new)?;
             Ok(new)
         })
+    }
+
+    fn follow(&self, resource: &Resource, key: &Key, effect: Effect) {
+        match effect {
+            Effect::None => {}
+            Effect::Written => self.after_write(resource, key),
+            Effect::Removed => self.after_removal(resource, key),
+        }
     }
 
     /// Reads, computes and commits, again and again while others write in between; at last with
@@ -105,7 +136,7 @@ impl Core {
         key: &Key,
         dry_run: DryRun,
         mut compute: impl FnMut(&Arc<Stored>) -> Result<Value, ApiError>,
-    ) -> Result<Written, ApiError> {
+    ) -> Result<(Written, Effect), ApiError> {
         let mut outcome = |current: &Arc<Stored>| {
             let new = compute(current)?;
             Ok::<_, ApiError>(if new == *current.value() {
@@ -145,22 +176,28 @@ fn apply(
     current: &Arc<Stored>,
     outcome: Outcome,
     dry_run: DryRun,
-) -> Written {
+) -> (Written, Effect) {
     let key = current.key();
     let as_current = |value| Arc::new(Stored::new(key.clone(), current.revision(), value));
-    let object = match (outcome, dry_run) {
-        (Outcome::Unchanged, _) => Arc::clone(current),
-        (Outcome::Changed(new), DryRun::No) => transaction.put(&resource.storage, key.clone(), new),
+    let (object, effect) = match (outcome, dry_run) {
+        (Outcome::Unchanged, _) => (Arc::clone(current), Effect::None),
+        (Outcome::Changed(new), DryRun::No) => {
+            let object = transaction.put(&resource.storage, key.clone(), new);
+            (object, Effect::Written)
+        }
         (Outcome::Released(new), DryRun::No) => {
             transaction.remove(&resource.storage, key);
-            as_current(new)
+            (as_current(new), Effect::Removed)
         }
-        (Outcome::Changed(new) | Outcome::Released(new), DryRun::All) => as_current(new),
+        (Outcome::Changed(new) | Outcome::Released(new), DryRun::All) => {
+            (as_current(new), Effect::None)
+        }
     };
-    Written {
+    let written = Written {
         object,
         warnings: Vec::new(),
-    }
+    };
+    (written, effect)
 }
 
 /// Whether an object that is being deleted has nothing left to wait for.

@@ -41,11 +41,16 @@ impl Cursor {
     ///
     /// # Errors
     ///
-    /// If changes were forgotten before they were read.
+    /// If changes were forgotten before they were read, or the resource is served no more and all
+    /// of its changes have been read.
     pub(crate) fn read(&mut self, limit: usize) -> Result<Vec<Arc<Event>>, TooOld> {
         let state = self.shard.state.read();
         let mut after = state.log.after(self.position)?;
         let events: Vec<_> = after.by_ref().take(limit).cloned().collect();
+        if events.is_empty() && state.retired {
+            let oldest = self.store.revision();
+            return Err(TooOld { oldest });
+        }
         self.position = match (after.next(), events.last()) {
             (Some(_), Some(last)) => last.revision,
             // Caught up: what other resources did lies behind the cursor too.
