@@ -1,0 +1,140 @@
+//! Everything at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kubewright_informer::{Event, HandlerConfig, ObjectKey};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use crate::rig::{Rig, Thing, lossless};
+
+/// What a handler believes to be there, checked with every event.
+#[derive(Clone, Default)]
+struct View(Arc<Mutex<BTreeMap<ObjectKey, String>>>);
+
+impl View {
+    fn follow(&self, event: &Event<Thing>) {
+        let mut view = self.0.lock();
+        let version = event.object().meta().resource_version().to_string();
+        match event {
+            Event::Added { object, .. } => {
+                let known = view.insert(object.key().clone(), version);
+                assert_eq!(known, None, "{event:?} is told twice");
+            }
+            Event::Updated { old, new } => {
+                let known = view.insert(new.key().clone(), version);
+                let old = old.meta().resource_version().to_string();
+                assert_eq!(known, Some(old), "{event:?} does not follow what was told");
+            }
+            Event::Deleted { object, .. } => {
+                let known = view.remove(object.key());
+                assert!(known.is_some(), "{event:?} was never there");
+            }
+        }
+    }
+}
+
+/// Answers to client-go's `TestSharedInformerHandlerAbuse` and `TestHammerController`: a hundred
+/// tasks add and remove handlers while ten thousand changes pass by, with relists in between.
+/// Every handler sees a consistent life of every key, those that stay end where the store is, and
+/// nothing is left when the informer stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_tasks_add_and_remove_handlers_during_ten_thousand_changes() {
+    const CHANGES: usize = 10_000;
+    let before = Handle::current().metrics().num_alive_tasks();
+    let mut rig = Rig::started(&[]).await;
+    let done = Arc::new(AtomicUsize::new(0));
+    let mut abusers = JoinSet::new();
+    for seed in 0..100 {
+        let (informer, done) = (rig.informer.clone(), Arc::clone(&done));
+        abusers.spawn(async move {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut rounds = 0;
+            while done.load(Ordering::SeqCst) == 0 {
+                let view = View::default();
+                let config = if random.u8(..4) == 0 {
+                    lossless(64)
+                } else {
+                    HandlerConfig::default()
+                };
+                let handler = move |event: Event<Thing>| view.follow(&event);
+                let registration = informer.add_handler(handler, config).unwrap();
+                match random.u8(..4) {
+                    0 => {}
+                    1 => registration.synced().await.unwrap(),
+                    _ => {
+                        for _ in 0..random.u8(..100) {
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
+                let removal = registration.remove();
+                if random.bool() {
+                    removal.await;
+                }
+                assert_eq!(registration.status().panicked, 0);
+                rounds += 1;
+                tokio::task::yield_now().await;
+            }
+            rounds
+        });
+    }
+    let views = [View::default(), View::default()];
+    let configs = [HandlerConfig::default(), lossless(8)];
+    let mut stays = Vec::new();
+    for (view, config) in views.iter().zip(configs) {
+        let view = view.clone();
+        let handler = move |event: Event<Thing>| view.follow(&event);
+        stays.push(rig.informer.add_handler(handler, config).unwrap());
+    }
+    let mut random = fastrand::Rng::with_seed(42);
+    for change in 0..CHANGES {
+        let name = format!("thing-{}", random.u8(..50));
+        let there = rig.source.delete(&name.parse().unwrap()).is_some();
+        if !there || random.u8(..3) > 0 {
+            rig.put(&name);
+        }
+        if change % 2_500 == 0 {
+            rig.source.compact();
+            rig.source.end_watches();
+        }
+        if change % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let version = rig.source.version();
+    rig.informer.store().wait_until(&version).await.unwrap();
+    done.store(1, Ordering::SeqCst);
+    let mut rounds = 0;
+    while let Some(ended) = abusers.join_next().await {
+        rounds += ended.unwrap();
+    }
+    assert!(rounds >= 100);
+    let expected: BTreeMap<_, _> = rig
+        .informer
+        .store()
+        .snapshot()
+        .iter()
+        .map(|object| {
+            let version = object.meta().resource_version().to_string();
+            (object.key().clone(), version)
+        })
+        .collect();
+    for (registration, view) in stays.iter().zip(&views) {
+        while registration.status().pending > 0 {
+            tokio::task::yield_now().await;
+        }
+        registration.remove().await;
+        assert_eq!(registration.status().panicked, 0);
+        assert_eq!(*view.0.lock(), expected);
+    }
+    assert!(rig.informer.status().handlers.is_empty());
+    rig.stop().await;
+    // The runtime strikes a task off its list just after that has been joined.
+    while Handle::current().metrics().num_alive_tasks() > before {
+        tokio::task::yield_now().await;
+    }
+}
