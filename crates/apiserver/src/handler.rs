@@ -3,7 +3,6 @@
 mod authorize;
 mod encode;
 mod eviction;
-mod object;
 mod pod;
 mod read;
 mod scale;

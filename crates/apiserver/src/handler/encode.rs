@@ -50,10 +50,10 @@ impl ObjectWriter {
 
     fn write(&self, object: &Stored, revision: u64, out: &mut Vec<u8>) {
         match conversion::from_storage(&self.resource, object.value()) {
-            Cow::Borrowed(_) => object.write_as_of(&self.head, revision, out),
+            Cow::Borrowed(_) => object.write(&self.head, revision, out),
             Cow::Owned(value) => {
                 Stored::new(object.key().clone(), object.revision(), value)
-                    .write_as_of(&self.head, revision, out);
+                    .write(&self.head, revision, out);
             }
         }
     }

@@ -8,7 +8,6 @@ use crate::body;
 use crate::core::{Deleted, Page};
 use crate::error::ApiError;
 use crate::fields;
-use crate::handler::object::check_kind;
 use crate::handler::{Answer, Exchange, encode};
 use crate::patch::{self, PatchType};
 use crate::request::{DeleteOptions, ListOptions, WriteOptions};
@@ -72,7 +71,6 @@ impl Exchange<'_> {
             self.core
                 .update(resource, &self.key()?, subresource, options, |current| {
                     let mut new = patch::apply(kind, resource, current, patch.clone())?;
-                    check_kind(resource, &mut new)?;
                     warnings =
                         fields::check_patched(resource, &mut new, options.field_validation, &text)?;
                     Ok(new)
@@ -142,7 +140,6 @@ impl Exchange<'_> {
         let body = body::decode(self.header(&CONTENT_TYPE), &self.body)?;
         let mut object = body.value;
         let resource = &self.target.resource;
-        check_kind(resource, &mut object)?;
         let warnings = fields::check(
             resource,
             &mut object,
