@@ -15,6 +15,7 @@ use crate::config::{Config, ConfigError};
 use crate::controllers::{Controllers, ControllersConfig};
 use crate::core::Core;
 use crate::error::{ApiError, ServiceError};
+use crate::faults::{Faults, Recording};
 use crate::handler::refusal;
 use crate::request::WriteOptions;
 use crate::response::ResponseBody;
@@ -68,6 +69,16 @@ impl ApiServer {
     /// What a cluster does beside its API, such as collecting garbage; it acts only while it is driven.
     pub fn controllers(&self, config: ControllersConfig) -> Controllers {
         Controllers::new(Arc::clone(&self.core), config)
+    }
+
+    /// The faults that requests meet; none at first.
+    pub fn faults(&self) -> Faults {
+        self.core.faults.clone()
+    }
+
+    /// Records the calls of clients from now on, until the recording is dropped.
+    pub fn record(&self) -> Recording {
+        self.core.faults.record()
     }
 
     /// The resource version of the newest change.
@@ -139,7 +150,7 @@ where
                     return Ok(refusal(accept, &error));
                 }
             };
-            Ok(core.respond(Request::from_parts(parts, bytes)))
+            core.exchange(Request::from_parts(parts, bytes)).await
         }))
     }
 }

@@ -42,6 +42,7 @@ mod strategy;
 mod validation;
 
 pub mod controllers;
+pub mod faults;
 #[cfg(feature = "listener")]
 pub mod serve;
 

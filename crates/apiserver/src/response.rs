@@ -18,12 +18,26 @@ pub struct ResponseBody(Kind);
 enum Kind {
     /// All of it; `None` once it was taken.
     Whole(Option<Bytes>),
-    Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    Stream(Pin<Box<dyn Stream<Item = Result<Bytes, ServiceError>> + Send>>),
 }
 
 impl ResponseBody {
     pub(crate) fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self::fallible(stream.map(Ok))
+    }
+
+    pub(crate) fn fallible(
+        stream: impl Stream<Item = Result<Bytes, ServiceError>> + Send + 'static,
+    ) -> Self {
         Self(Kind::Stream(Box::pin(stream)))
+    }
+
+    /// All of the body, if it is at hand.
+    pub(crate) fn whole(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Kind::Whole(bytes) => bytes.as_ref(),
+            Kind::Stream(_) => None,
+        }
     }
 }
 
@@ -57,7 +71,7 @@ impl http_body::Body for ResponseBody {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Stream(stream) => stream
                 .poll_next_unpin(context)
-                .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
+                .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
         }
     }
 

@@ -11,6 +11,10 @@ mod crud;
 mod deletion;
 #[path = "api/fan_out.rs"]
 mod fan_out;
+#[path = "api/faults.rs"]
+mod faults;
+#[path = "api/garbage.rs"]
+mod garbage;
 #[path = "api/lists.rs"]
 mod lists;
 #[path = "api/refusals.rs"]

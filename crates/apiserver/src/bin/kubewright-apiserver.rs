@@ -9,12 +9,16 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use jiff::SignedDuration;
+use kubewright_apiserver::controllers::{Controller, ControllersConfig};
 use kubewright_apiserver::serve::{
     Authentication, DebugService, Listener, ListenerConfig, Token, Transport,
 };
 use kubewright_apiserver::{ApiServer, Config};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -49,6 +53,27 @@ struct Flags {
     /// this machine may use the server.
     #[arg(long)]
     http: bool,
+
+    /// Controllers that do not run: gc, namespaces, pods, separated by commas.
+    ///
+    /// gc deletes objects whose owners are gone; namespaces empties namespaces that are deleted,
+    /// and gives all others their default service account; pods assigns pods to nodes that exist
+    /// in name only, and lets them run, become ready and end.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    disable: Vec<Controller>,
+
+    /// How long a pod takes from running until it is ready, such as 500ms or "1m 30s".
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = duration)]
+    pod_ready_after: Duration,
+
+    /// Names of the nodes that pods are assigned to, separated by commas.
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "node-1,node-2,node-3"
+    )]
+    pod_nodes: Vec<String>,
 
     /// What to log on standard error: a level, or levels by module as in `RUST_LOG`.
     #[arg(long, value_name = "FILTER", default_value = "warn")]
@@ -93,14 +118,19 @@ async fn run(flags: &Flags) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Whoever reads this line finds the kubeconfig in its place.
     announce(&listener, flags)?;
 
-    let serving = listener.serve(DebugService::new(server), stop.clone());
-    tokio::pin!(serving);
-    tokio::select! {
-        () = &mut serving => {}
-        () = signal => {
-            stop.cancel();
-            serving.await;
-        }
+    let controllers = server.controllers(flags.controllers(&listener));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(controllers.run(stop.clone()));
+    tasks.spawn(listener.serve(DebugService::new(server), stop.clone()));
+    let ended = tokio::select! {
+        // Neither ends before it is told to, unless it panics.
+        ended = tasks.join_next() => ended,
+        () = signal => None,
+    };
+    stop.cancel();
+    ended.transpose()?;
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
     }
     Ok(())
 }
@@ -140,6 +170,18 @@ impl Flags {
             None if self.http => Authentication::Anyone,
             None => Authentication::RandomToken,
         };
+        config
+    }
+
+    fn controllers(&self, listener: &Listener) -> ControllersConfig {
+        let mut config = ControllersConfig::default();
+        config
+            .enabled
+            .retain(|controller| !self.disable.contains(controller));
+        config.pods.nodes.clone_from(&self.pod_nodes);
+        config.pods.script.ready_after = Some(self.pod_ready_after);
+        let authority = listener.certificate_authority().unwrap_or_default();
+        authority.clone_into(&mut config.certificate_authority);
         config
     }
 }
@@ -189,4 +231,10 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
         )),
         Some(address) => Ok(address),
     }
+}
+
+/// Reads `500ms`, `2s` or `1m 30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from(duration).map_err(|_| "time does not run backwards".to_owned())
 }

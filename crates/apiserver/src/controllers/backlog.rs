@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -12,10 +12,11 @@ pub(super) struct Backlog {
     ready: VecDeque<Ticket>,
     /// The tickets in `ready`.
     waiting: HashSet<Ticket>,
-    /// Those that are not due yet, the next first.
-    later: BTreeSet<(Instant, Ticket)>,
-    /// When those in `later` are due.
-    due: HashMap<Ticket, Instant>,
+    /// Those that are not due yet, the next first; of one moment the first that came.
+    later: BTreeMap<(Instant, u64), Ticket>,
+    /// Where those in `later` are.
+    due: HashMap<Ticket, (Instant, u64)>,
+    arrivals: u64,
 }
 
 impl Backlog {
@@ -27,19 +28,21 @@ impl Backlog {
 
     /// Asks for attention at `at`; of two times for one ticket the earlier counts.
     pub(super) fn push_at(&mut self, ticket: Ticket, at: Instant) {
-        if let Some(earlier) = self.due.get(&ticket).copied() {
-            if earlier <= at {
+        if let Some(earlier) = self.due.get(&ticket) {
+            if earlier.0 <= at {
                 return;
             }
-            self.later.remove(&(earlier, Arc::clone(&ticket)));
+            self.later.remove(earlier);
         }
-        self.due.insert(Arc::clone(&ticket), at);
-        self.later.insert((at, ticket));
+        self.arrivals += 1;
+        let place = (at, self.arrivals);
+        self.due.insert(Arc::clone(&ticket), place);
+        self.later.insert(place, ticket);
     }
 
     /// The next ticket that is due at `now`.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Ticket> {
-        while self.later.first().is_some_and(|(at, _)| *at <= now)
+        while self.next_due().is_some_and(|at| at <= now)
             && let Some((_, ticket)) = self.later.pop_first()
         {
             self.due.remove(&ticket);
@@ -52,7 +55,7 @@ impl Backlog {
 
     /// When the next ticket becomes due that is not yet.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.later.first().map(|(at, _)| *at)
+        self.later.first_key_value().map(|((at, _), _)| *at)
     }
 }
 
@@ -88,11 +91,17 @@ mod tests {
         backlog.push_at("a".into(), at(5));
         backlog.push_at("a".into(), at(2));
         backlog.push_at("a".into(), at(9));
-        backlog.push_at("b".into(), at(3));
+        for ticket in ["d", "b", "c"] {
+            backlog.push_at(ticket.into(), at(3));
+        }
         assert_eq!(backlog.next_due(), Some(at(2)));
         assert_eq!(popped(&mut backlog, at(1)), "");
         assert_eq!(popped(&mut backlog, at(2)), "a");
-        assert_eq!(popped(&mut backlog, at(60)), "b");
+        assert_eq!(
+            popped(&mut backlog, at(60)),
+            "dbc",
+            "of one moment the first"
+        );
         assert_eq!(backlog.next_due(), None);
     }
 }

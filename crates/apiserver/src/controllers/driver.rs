@@ -28,7 +28,7 @@ const TURN: usize = 32;
 /// # Example
 ///
 /// ```
-/// use http_body_util::{BodyExt as _, Full};
+/// use http_body_util::Full;
 /// use kubewright_apiserver::{ApiServer, Config};
 /// use kubewright_apiserver::controllers::ControllersConfig;
 /// use tower::Service as _;

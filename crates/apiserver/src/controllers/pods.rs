@@ -90,7 +90,8 @@ impl Pods {
             None => {
                 let gates = spec["schedulingGates"].as_array();
                 let waits = gates.is_some_and(|gates| !gates.is_empty());
-                let ours = spec["schedulerName"] == "default-scheduler" && !waits;
+                let scheduler = spec["schedulerName"].as_str();
+                let ours = scheduler.is_none_or(|name| name == "default-scheduler") && !waits;
                 (ours && !pod.is_terminating()).then_some(Stage::Unassigned)
             }
             Some(node) if self.life.node(node).is_none() => None,

@@ -163,13 +163,13 @@ fn container_status(
     state: &Value,
 ) -> Value {
     let runs = !state["running"].is_null();
-    let done = state["terminated"]["exitCode"] == 0;
     json!({
         "name": container["name"],
         "image": container["image"],
         "imageID": container["image"],
         "containerID": container_id(pod, container),
-        "ready": done && container_is_init(pod, container),
+        // Init containers have done what they are for, or are sidecars that run.
+        "ready": is_init(pod, container),
         "started": runs,
         "restartCount": restarts,
         "state": state,
@@ -177,7 +177,7 @@ fn container_status(
     })
 }
 
-fn container_is_init(pod: &Value, container: &Value) -> bool {
+fn is_init(pod: &Value, container: &Value) -> bool {
     each_container(pod, "initContainers").any(|init| init["name"] == container["name"])
 }
 
