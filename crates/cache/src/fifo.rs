@@ -264,15 +264,16 @@ impl<K> Batch<K> {
     }
 
     /// Takes the deltas out; the batch is processed when it is dropped all the same.
-    pub fn take(&mut self) -> Vec<Delta<K>> {
-        std::mem::take(&mut self.deltas)
+    pub fn drain(&mut self) -> impl Iterator<Item = Delta<K>> {
+        self.deltas.drain(..)
     }
 }
 
 impl<K> Drop for Batch<K> {
     fn drop(&mut self) {
+        self.deltas.clear();
         let mut log = self.shared.log.lock();
-        log.processed(self.initial);
+        log.processed(self.initial, std::mem::take(&mut self.deltas));
         self.shared.settle(&log);
     }
 }

@@ -38,12 +38,20 @@ impl ObjectKey {
             return Self::cluster(name);
         }
         debug_assert!(!namespace.contains('/') && !name.contains('/'));
-        // One allocation: the length is known from the parts.
-        let mut text = String::with_capacity(namespace.len() + 1 + name.len());
-        text.push_str(namespace);
-        text.push('/');
-        text.push_str(name);
-        Self(text.into())
+        // Put together on the stack, where any valid key finds room, so that there is one
+        // allocation.
+        let mut buffer = [0; 320];
+        let length = namespace.len() + 1 + name.len();
+        let Some(buffer) = buffer.get_mut(..length) else {
+            return Self(format!("{namespace}/{name}").into());
+        };
+        buffer[..namespace.len()].copy_from_slice(namespace.as_bytes());
+        buffer[namespace.len()] = b'/';
+        buffer[namespace.len() + 1..].copy_from_slice(name.as_bytes());
+        match std::str::from_utf8(buffer) {
+            Ok(text) => Self(text.into()),
+            Err(_) => unreachable!("two texts with a slash between them are a text"),
+        }
     }
 
     /// The key of a cluster-scoped object.
@@ -143,6 +151,16 @@ mod tests {
     fn malformed_keys_are_refused() {
         for text in ["", "/", "a/", "/b", "a/b/c"] {
             assert_eq!(text.parse::<ObjectKey>(), Err(InvalidKey(text.into())));
+        }
+    }
+
+    #[test]
+    fn keys_have_any_length() {
+        let (namespace, name) = ("n".repeat(63), "x".repeat(253));
+        for extra in ["", "yyyy"] {
+            let name = format!("{name}{extra}");
+            let key = ObjectKey::namespaced(&namespace, &name);
+            assert_eq!((key.namespace(), key.name()), (Some(&*namespace), &*name));
         }
     }
 

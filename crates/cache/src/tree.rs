@@ -4,11 +4,14 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// The most items of a leaf and branches of an inner node.
+/// The most items of a leaf and children of an inner node.
 ///
-/// A write copies one node per level, and copying an item counts a reference: small nodes make
-/// writes cheap, large ones make the tree low. See the bench `store` for the choice.
-const MAX: usize = 32;
+/// A write copies one node per level, and copying an element counts a reference somewhere else in
+/// memory: small nodes make writes cheap, large ones make the tree low and reads cheap.
+const MAX: usize = 16;
+
+/// How full a node is that is built of sorted items, so that a few more find room.
+const PACKED: usize = MAX - MAX / 8;
 
 /// Something that bears its own key.
 pub(crate) trait Keyed: Clone {
@@ -19,24 +22,36 @@ pub(crate) trait Keyed: Clone {
 
 /// Items ordered by key, in a tree whose nodes are shared with its copies.
 ///
-/// A copy costs one reference. A write copies the nodes on its way that are shared, so writes
-/// between two copies copy each node at most once.
+/// A copy costs one reference. A write copies the nodes on its way that are shared, one allocation
+/// each, so many writes between two copies copy each node about once.
 pub(crate) struct Tree<T: Keyed> {
-    root: Arc<Node<T>>,
+    root: Node<T>,
     len: usize,
 }
 
 enum Node<T: Keyed> {
-    /// Items in ascending order of their keys.
-    Leaf(Vec<T>),
-    /// At least one branch, in ascending order.
-    Inner(Vec<Branch<T>>),
+    /// Items in strictly ascending order of their keys.
+    Leaf(Arc<[T]>),
+    /// At least one child; all of the same height.
+    Inner {
+        /// Between each child and the next: above the keys of the one, not above those of the
+        /// other. They are apart from the children because most writes leave them alone.
+        fences: Arc<[T::Key]>,
+        children: Arc<[Node<T>]>,
+    },
 }
 
-struct Branch<T: Keyed> {
-    /// Not above any key in `node`, and above all keys of the branches before this one.
-    floor: T::Key,
-    node: Arc<Node<T>>,
+/// What a removal leaves below a node.
+#[derive(PartialEq)]
+enum Left {
+    Something,
+    Nothing,
+}
+
+/// What comes after a node that had to be split.
+struct Split<T: Keyed> {
+    fence: T::Key,
+    right: Node<T>,
 }
 
 impl<T: Keyed> Tree<T> {
@@ -44,27 +59,25 @@ impl<T: Keyed> Tree<T> {
     pub(crate) fn from_sorted(items: Vec<T>) -> Self {
         debug_assert!(items.is_sorted_by(|a, b| a.key() < b.key()));
         let len = items.len();
-        let mut level: Vec<Branch<T>> = pack(items)
-            .map(|items| Branch {
-                floor: items[0].key().clone(),
-                node: Arc::new(Node::Leaf(items)),
-            })
+        // The nodes of a level, each behind a key that is not above its own.
+        let mut level: Vec<(T::Key, Node<T>)> = pack(items)
+            .map(|items| (items[0].key().clone(), Node::Leaf(items.into())))
             .collect();
         while level.len() > 1 {
             level = pack(level)
-                .map(|branches| Branch {
-                    floor: branches[0].floor.clone(),
-                    node: Arc::new(Node::Inner(branches)),
+                .map(|nodes| {
+                    let (mut floors, children): (Vec<_>, Vec<_>) = nodes.into_iter().unzip();
+                    let floor = floors.remove(0);
+                    let node = Node::Inner {
+                        fences: floors.into(),
+                        children: children.into(),
+                    };
+                    (floor, node)
                 })
                 .collect();
         }
-        match level.pop() {
-            Some(branch) => Self {
-                root: branch.node,
-                len,
-            },
-            None => Self::default(),
-        }
+        let root = level.pop().map_or_else(Node::default, |(_, node)| node);
+        Self { root, len }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -75,23 +88,24 @@ impl<T: Keyed> Tree<T> {
     where
         T::Key: Borrow<Q>,
     {
-        let mut node = &*self.root;
+        let mut node = &self.root;
         loop {
             match node {
                 Node::Leaf(items) => return items.get(find(items, key).ok()?),
-                Node::Inner(branches) => node = &branches[branch_of(branches, key)].node,
+                Node::Inner { fences, children } => node = &children[child_of(fences, key)],
             }
         }
     }
 
     /// Puts the item in the place of the one with its key, which is given back.
     pub(crate) fn insert(&mut self, item: T) -> Option<T> {
-        let (old, split) = insert(Arc::make_mut(&mut self.root), item);
-        if let Some(right) = split {
+        let (old, split) = self.root.insert(item);
+        if let Some(Split { fence, right }) = split {
             let left = std::mem::take(&mut self.root);
-            let floor = left.floor().clone();
-            let branches = vec![Branch { floor, node: left }, right];
-            self.root = Arc::new(Node::Inner(branches));
+            self.root = Node::Inner {
+                fences: [fence].into(),
+                children: [left, right].into(),
+            };
         }
         self.len += usize::from(old.is_none());
         old
@@ -102,15 +116,17 @@ impl<T: Keyed> Tree<T> {
         T::Key: Borrow<Q>,
     {
         // Looked for first, so that a miss copies nothing.
-        self.get(key)?;
-        let old = remove(Arc::make_mut(&mut self.root), key);
-        self.len -= usize::from(old.is_some());
-        while let Node::Inner(branches) = &*self.root
-            && let [only] = &**branches
-        {
-            self.root = Arc::clone(&only.node);
+        let old = self.get(key)?.clone();
+        if self.root.remove(key) == Left::Nothing {
+            self.root = Node::default();
         }
-        old
+        self.len -= 1;
+        while let Node::Inner { children, .. } = &self.root
+            && let [only] = &**children
+        {
+            self.root = only.clone();
+        }
+        Some(old)
     }
 
     pub(crate) fn iter(&self) -> Iter<'_, T> {
@@ -128,7 +144,7 @@ impl<T: Keyed> Tree<T> {
         T::Key: Borrow<Q>,
     {
         let mut above = Vec::new();
-        let mut node = &*self.root;
+        let mut node = &self.root;
         loop {
             match node {
                 Node::Leaf(items) => {
@@ -138,10 +154,10 @@ impl<T: Keyed> Tree<T> {
                         leaf: items[start..].iter(),
                     };
                 }
-                Node::Inner(branches) => {
-                    let at = branch_of(branches, key);
-                    above.push(branches[at + 1..].iter());
-                    node = &branches[at].node;
+                Node::Inner { fences, children } => {
+                    let at = child_of(fences, key);
+                    above.push(children[at + 1..].iter());
+                    node = &children[at];
                 }
             }
         }
@@ -151,7 +167,7 @@ impl<T: Keyed> Tree<T> {
 impl<T: Keyed> Clone for Tree<T> {
     fn clone(&self) -> Self {
         Self {
-            root: Arc::clone(&self.root),
+            root: self.root.clone(),
             len: self.len,
         }
     }
@@ -160,7 +176,7 @@ impl<T: Keyed> Clone for Tree<T> {
 impl<T: Keyed> Default for Tree<T> {
     fn default() -> Self {
         Self {
-            root: Arc::default(),
+            root: Node::default(),
             len: 0,
         }
     }
@@ -169,7 +185,7 @@ impl<T: Keyed> Default for Tree<T> {
 /// The items of a tree in ascending order.
 pub(crate) struct Iter<'a, T: Keyed> {
     /// What is left of the inner nodes above the leaf, the root's first.
-    above: Vec<std::slice::Iter<'a, Branch<T>>>,
+    above: Vec<std::slice::Iter<'a, Node<T>>>,
     leaf: std::slice::Iter<'a, T>,
 }
 
@@ -182,9 +198,9 @@ impl<'a, T: Keyed> Iter<'a, T> {
                     self.leaf = items.iter();
                     return;
                 }
-                Node::Inner(branches) => {
-                    let mut rest = branches.iter();
-                    node = &rest.next().expect("an inner node has a branch").node;
+                Node::Inner { children, .. } => {
+                    let mut rest = children.iter();
+                    node = rest.next().expect("an inner node has a child");
                     self.above.push(rest);
                 }
             }
@@ -201,7 +217,7 @@ impl<'a, T: Keyed> Iterator for Iter<'a, T> {
                 return Some(item);
             }
             match self.above.last_mut()?.next() {
-                Some(branch) => self.descend(&branch.node),
+                Some(node) => self.descend(node),
                 None => drop(self.above.pop()),
             }
         }
@@ -209,70 +225,121 @@ impl<'a, T: Keyed> Iterator for Iter<'a, T> {
 }
 
 impl<T: Keyed> Node<T> {
-    /// The least key.
-    fn floor(&self) -> &T::Key {
-        match self {
-            Self::Leaf(items) => items[0].key(),
-            Self::Inner(branches) => &branches[0].floor,
-        }
-    }
-
     fn len(&self) -> usize {
         match self {
             Self::Leaf(items) => items.len(),
-            Self::Inner(branches) => branches.len(),
+            Self::Inner { children, .. } => children.len(),
+        }
+    }
+
+    /// Inserts: the item replaced, and what is split off because it no longer fits.
+    fn insert(&mut self, item: T) -> (Option<T>, Option<Split<T>>) {
+        match self {
+            Self::Leaf(items) => match find(items, item.key()) {
+                Ok(at) => {
+                    let place = &mut Arc::make_mut(items)[at];
+                    (Some(std::mem::replace(place, item)), None)
+                }
+                Err(at) => {
+                    *items = inserted(items, at, item);
+                    let split = split(items).map(|(left, right)| {
+                        *items = left;
+                        Split {
+                            fence: right[0].key().clone(),
+                            right: Self::Leaf(right),
+                        }
+                    });
+                    (None, split)
+                }
+            },
+            Self::Inner { fences, children } => {
+                let at = child_of(fences, item.key());
+                let (old, below) = Arc::make_mut(children)[at].insert(item);
+                let Some(Split { fence, right }) = below else {
+                    return (old, None);
+                };
+                *fences = inserted(fences, at, fence);
+                *children = inserted(children, at + 1, right);
+                let split = split(children).map(|(left, right)| {
+                    // The fence between the halves goes up a level.
+                    let (before, after) = fences.split_at(left.len() - 1);
+                    let (fence, after) = after.split_first().expect("a fence for each gap");
+                    let split = Split {
+                        fence: fence.clone(),
+                        right: Self::Inner {
+                            fences: after.into(),
+                            children: right,
+                        },
+                    };
+                    *fences = before.into();
+                    *children = left;
+                    split
+                });
+                (old, split)
+            }
+        }
+    }
+
+    /// Removes an item that is there.
+    fn remove<Q: Ord + ?Sized>(&mut self, key: &Q) -> Left
+    where
+        T::Key: Borrow<Q>,
+    {
+        match self {
+            Self::Leaf(items) => {
+                let at = find(items, key).expect("the item is there");
+                *items = removed(items, at);
+            }
+            Self::Inner { fences, children } => {
+                let at = child_of(fences, key);
+                if Arc::make_mut(children)[at].remove(key) == Left::Nothing {
+                    *children = removed(children, at);
+                    if !fences.is_empty() {
+                        *fences = removed(fences, at.saturating_sub(1));
+                    }
+                } else if !merge(fences, children, at) && at > 0 {
+                    merge(fences, children, at - 1);
+                }
+            }
+        }
+        if self.len() == 0 {
+            Left::Nothing
+        } else {
+            Left::Something
         }
     }
 }
 
 impl<T: Keyed> Default for Node<T> {
     fn default() -> Self {
-        Self::Leaf(Vec::new())
+        Self::Leaf(Arc::default())
     }
 }
 
 impl<T: Keyed> Clone for Node<T> {
-    /// With room for the write that a copy is made for.
     fn clone(&self) -> Self {
-        fn roomy<E: Clone>(elements: &[E]) -> Vec<E> {
-            let mut copy = Vec::with_capacity(with_room(elements.len()));
-            copy.extend_from_slice(elements);
-            copy
-        }
         match self {
-            Self::Leaf(items) => Self::Leaf(roomy(items)),
-            Self::Inner(branches) => Self::Inner(roomy(branches)),
+            Self::Leaf(items) => Self::Leaf(Arc::clone(items)),
+            Self::Inner { fences, children } => Self::Inner {
+                fences: Arc::clone(fences),
+                children: Arc::clone(children),
+            },
         }
     }
-}
-
-impl<T: Keyed> Clone for Branch<T> {
-    fn clone(&self) -> Self {
-        Self {
-            floor: self.floor.clone(),
-            node: Arc::clone(&self.node),
-        }
-    }
-}
-
-/// The capacity for a node of `len` elements: a little more, never more than it can use.
-fn with_room(len: usize) -> usize {
-    (len + len / 8 + 1).min(MAX + 1)
 }
 
 /// Splits a level into nodes of even size that leave room for a few insertions each.
 fn pack<E>(elements: Vec<E>) -> impl Iterator<Item = Vec<E>> {
-    let count = elements.len().div_ceil(MAX - MAX / 8).max(1);
-    let (size, larger) = (elements.len() / count, elements.len() % count);
+    let count = elements.len().div_ceil(PACKED);
+    let (size, larger) = match count {
+        0 => (0, 0),
+        count => (elements.len() / count, elements.len() % count),
+    };
     let mut elements = elements.into_iter();
-    (0..count)
-        .map(move |at| {
-            let size = size + usize::from(at < larger);
-            let mut node = Vec::with_capacity(size);
-            node.extend(elements.by_ref().take(size));
-            node
-        })
-        .filter(|node| !node.is_empty())
+    (0..count).map(move |at| {
+        let size = size + usize::from(at < larger);
+        elements.by_ref().take(size).collect()
+    })
 }
 
 fn find<T: Keyed, Q: Ord + ?Sized>(items: &[T], key: &Q) -> Result<usize, usize>
@@ -282,101 +349,72 @@ where
     items.binary_search_by(|item| item.key().borrow().cmp(key))
 }
 
-/// The branch that holds `key` if any does.
-fn branch_of<T: Keyed, Q: Ord + ?Sized>(branches: &[Branch<T>], key: &Q) -> usize
-where
-    T::Key: Borrow<Q>,
-{
-    branches
-        .partition_point(|branch| branch.floor.borrow().cmp(key) != Ordering::Greater)
-        .saturating_sub(1)
+/// The child that holds `key` if any does.
+fn child_of<K: Borrow<Q>, Q: Ord + ?Sized>(fences: &[K], key: &Q) -> usize {
+    fences.partition_point(|fence| fence.borrow().cmp(key) != Ordering::Greater)
 }
 
-/// Inserts below `node`: the item replaced, and the right half where `node` had to be split.
-fn insert<T: Keyed>(node: &mut Node<T>, item: T) -> (Option<T>, Option<Branch<T>>) {
-    match node {
-        Node::Leaf(items) => {
-            let at = match find(items, item.key()) {
-                Ok(at) => return (Some(std::mem::replace(&mut items[at], item)), None),
-                Err(at) => at,
-            };
-            insert_at(items, at, item);
-            let split = split_off(items).map(|right| Branch {
-                floor: right[0].key().clone(),
-                node: Arc::new(Node::Leaf(right)),
-            });
-            (None, split)
-        }
-        Node::Inner(branches) => {
-            let at = branch_of(branches, item.key());
-            let branch = &mut branches[at];
-            if at == 0 && *item.key() < branch.floor {
-                branch.floor = item.key().clone();
-            }
-            let (old, split) = insert(Arc::make_mut(&mut branch.node), item);
-            let Some(right) = split else {
-                return (old, None);
-            };
-            insert_at(branches, at + 1, right);
-            let split = split_off(branches).map(|right| Branch {
-                floor: right[0].floor.clone(),
-                node: Arc::new(Node::Inner(right)),
-            });
-            (old, split)
-        }
-    }
+fn inserted<E: Clone>(elements: &[E], at: usize, element: E) -> Arc<[E]> {
+    let (before, after) = elements.split_at(at);
+    let before = before.iter().cloned();
+    before
+        .chain(std::iter::once(element))
+        .chain(after.iter().cloned())
+        .collect()
 }
 
-/// Inserts without growing to twice the size, as a vector would by itself.
-fn insert_at<E>(elements: &mut Vec<E>, at: usize, element: E) {
-    if elements.len() == elements.capacity() {
-        elements.reserve_exact(with_room(elements.len()) - elements.len());
-    }
-    elements.insert(at, element);
+fn removed<E: Clone>(elements: &[E], at: usize) -> Arc<[E]> {
+    let (before, after) = (&elements[..at], &elements[at + 1..]);
+    before
+        .iter()
+        .cloned()
+        .chain(after.iter().cloned())
+        .collect()
 }
 
-/// The right half of an overfull node.
-fn split_off<E>(elements: &mut Vec<E>) -> Option<Vec<E>> {
+type Halves<E> = (Arc<[E]>, Arc<[E]>);
+
+/// The halves of an overfull node.
+fn split<E: Clone>(elements: &[E]) -> Option<Halves<E>> {
     (elements.len() > MAX).then(|| {
-        let right = elements.split_off(elements.len() / 2);
-        elements.shrink_to_fit();
-        right
+        let (left, right) = elements.split_at(elements.len() / 2);
+        (left.into(), right.into())
     })
 }
 
-fn remove<T: Keyed, Q: Ord + ?Sized>(node: &mut Node<T>, key: &Q) -> Option<T>
-where
-    T::Key: Borrow<Q>,
-{
-    match node {
-        Node::Leaf(items) => find(items, key).ok().map(|at| items.remove(at)),
-        Node::Inner(branches) => {
-            let at = branch_of(branches, key);
-            let old = remove(Arc::make_mut(&mut branches[at].node), key)?;
-            if branches[at].node.len() == 0 {
-                branches.remove(at);
-            } else if !merge(branches, at) && at > 0 {
-                merge(branches, at - 1);
-            }
-            Some(old)
-        }
-    }
+fn joined<E: Clone>(left: &[E], right: &[E]) -> Arc<[E]> {
+    left.iter().cloned().chain(right.iter().cloned()).collect()
 }
 
-/// Joins a branch with the one after it if they make at most half a node.
-fn merge<T: Keyed>(branches: &mut Vec<Branch<T>>, at: usize) -> bool {
-    let Some(next) = branches.get(at + 1) else {
+/// Joins a child with the one after it if they make at most half a node.
+fn merge<T: Keyed>(fences: &mut Arc<[T::Key]>, children: &mut Arc<[Node<T>]>, at: usize) -> bool {
+    let [left, right, ..] = &children[at..] else {
         return false;
     };
-    if branches[at].node.len() + next.node.len() > MAX / 2 {
+    if left.len() + right.len() > MAX / 2 {
         return false;
     }
-    let right = branches.remove(at + 1).node;
-    match (Arc::make_mut(&mut branches[at].node), &*right) {
-        (Node::Leaf(left), Node::Leaf(right)) => left.extend_from_slice(right),
-        (Node::Inner(left), Node::Inner(right)) => left.extend_from_slice(right),
+    let merged = match (left, right) {
+        (Node::Leaf(left), Node::Leaf(right)) => Node::Leaf(joined(left, right)),
+        (
+            Node::Inner {
+                fences: a,
+                children: left,
+            },
+            Node::Inner {
+                fences: b,
+                children: right,
+            },
+        ) => Node::Inner {
+            fences: joined(&inserted(a, a.len(), fences[at].clone()), b),
+            children: joined(left, right),
+        },
         _ => unreachable!("nodes of one level are of one kind"),
-    }
+    };
+    let mut rest = removed(children, at + 1);
+    Arc::make_mut(&mut rest)[at] = merged;
+    *children = rest;
+    *fences = removed(fences, at);
     true
 }
 
@@ -399,31 +437,37 @@ mod tests {
         }
     }
 
-    /// Every node within its bounds, every floor in order; the depth of the leaves.
-    fn check(node: &Node<Pair>, root: bool) -> usize {
+    /// Every node within its bounds, every key between its fences; the height.
+    fn check(node: &Node<Pair>, root: bool, from: Option<u16>, to: Option<u16>) -> usize {
         assert!(node.len() <= MAX && (root || node.len() > 0));
         match node {
             Node::Leaf(items) => {
                 assert!(items.is_sorted_by(|a, b| a.0 < b.0));
+                assert!(
+                    items
+                        .iter()
+                        .all(|item| from.is_none_or(|from| from <= item.0))
+                );
+                assert!(items.iter().all(|item| to.is_none_or(|to| item.0 < to)));
                 0
             }
-            Node::Inner(branches) => {
-                assert!(branches.is_sorted_by(|a, b| a.floor < b.floor));
-                let depths: Vec<usize> = branches
+            Node::Inner { fences, children } => {
+                assert_eq!(fences.len() + 1, children.len());
+                let from = std::iter::once(from).chain(fences.iter().copied().map(Some));
+                let to = fences.iter().copied().map(Some).chain([to]);
+                let heights: Vec<usize> = children
                     .iter()
-                    .map(|branch| {
-                        assert!(branch.floor <= *branch.node.floor());
-                        check(&branch.node, false)
-                    })
+                    .zip(from.zip(to))
+                    .map(|(child, (from, to))| check(child, false, from, to))
                     .collect();
-                assert!(depths.iter().all(|depth| *depth == depths[0]));
-                depths[0] + 1
+                assert!(heights.iter().all(|height| *height == heights[0]));
+                heights[0] + 1
             }
         }
     }
 
     fn assert_same(tree: &Tree<Pair>, model: &BTreeMap<u16, u32>) {
-        check(&tree.root, true);
+        check(&tree.root, true, None, None);
         assert_eq!(tree.len(), model.len());
         assert!(
             tree.iter()
@@ -494,12 +538,17 @@ mod tests {
 
     #[test]
     fn a_node_is_copied_only_while_it_is_shared() {
+        fn leaf_of(tree: &Tree<Pair>, key: u16) -> *const Pair {
+            tree.from(&key).leaf.as_slice().as_ptr()
+        }
         let mut tree = Tree::from_sorted((0..1000).map(|key| Pair(key, 0)).collect());
         let copy = tree.clone();
         tree.insert(Pair(500, 1));
-        let root = Arc::as_ptr(&tree.root);
+        let place = leaf_of(&tree, 500);
+        assert_ne!(place, leaf_of(&copy, 500));
+        assert_eq!(leaf_of(&tree, 900), leaf_of(&copy, 900));
         tree.insert(Pair(500, 2));
-        assert_eq!(Arc::as_ptr(&tree.root), root);
+        assert_eq!(place, leaf_of(&tree, 500));
         assert_eq!(
             (copy.get(&500), tree.get(&500)),
             (Some(&Pair(500, 0)), Some(&Pair(500, 2)))

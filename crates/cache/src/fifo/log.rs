@@ -15,6 +15,8 @@ pub(super) struct Log<K> {
     joinable: HashMap<ObjectKey, u64>,
     compression: Compression,
     closed: bool,
+    /// The memory of an earlier batch, to be used again.
+    spare: Vec<Delta<K>>,
     /// Whether anything has been pushed that begins a life of the store.
     populated: bool,
     /// How many slots at the front belong to the first complete picture.
@@ -38,6 +40,7 @@ impl<K> Log<K> {
             joinable: HashMap::new(),
             compression,
             closed: false,
+            spare: Vec::new(),
             populated: false,
             initial: 0,
             initial_in_hand: 0,
@@ -108,7 +111,7 @@ impl<K> Log<K> {
             Initial::No
         };
         let mut version = None;
-        let mut deltas = Vec::with_capacity(count);
+        let mut deltas = std::mem::take(&mut self.spare);
         for slot in self.slots.drain(..count) {
             if slot.version.is_some() {
                 version = slot.version;
@@ -132,8 +135,10 @@ impl<K> Log<K> {
         Some((deltas, version, initial))
     }
 
-    /// A batch has been processed.
-    pub(super) const fn processed(&mut self, initial: Initial) {
+    /// A batch has been processed, and its memory is free.
+    pub(super) fn processed(&mut self, initial: Initial, spare: Vec<Delta<K>>) {
+        debug_assert!(spare.is_empty());
+        self.spare = spare;
         if matches!(initial, Initial::Yes) {
             self.initial_in_hand -= 1;
         }

@@ -29,7 +29,11 @@ impl Scanned<'_> {
             body: body.len(),
             unescaped: String::new(),
         };
-        let mut strings = self.labels(&mut texts)?;
+        // Two quotes a string, which is exact where none is escaped.
+        let quotes = self.count(self.fields.labels.as_ref(), b'"')
+            + self.count(self.fields.finalizers.as_ref(), b'"');
+        let mut strings = Vec::with_capacity(quotes / 2);
+        self.labels(&mut texts, &mut strings)?;
         let labels = strings.len() / 2;
         if let Some(range) = &self.fields.finalizers {
             Cursor::new(self.source, range.start).elements(|cursor| {
@@ -79,63 +83,73 @@ impl Scanned<'_> {
         }
     }
 
-    /// Keys and values in turn, sorted by key.
-    fn labels(&self, texts: &mut Texts) -> Result<Vec<Span>, ScanError> {
+    /// Adds keys and values of the labels in turn, sorted by key.
+    fn labels(&self, texts: &mut Texts, strings: &mut Vec<Span>) -> Result<(), ScanError> {
         let Some(range) = &self.fields.labels else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let mut members = Vec::new();
+        let mut last: Option<Cow<'_, str>> = None;
         let mut sorted = true;
-        let mut last: Cow<'_, str> = Cow::Borrowed("");
-        let mut cursor = Cursor::new(self.source, range.start);
-        cursor.members(|cursor, key| {
+        Cursor::new(self.source, range.start).members(|cursor, key| {
             let text = key.text(self.source)?;
-            sorted &= members.is_empty() || last < text;
-            last = text;
-            // A null is an empty string to a map of strings.
-            members.push((key, cursor.string_or_null()?));
+            sorted &= last.as_ref().is_none_or(|last| *last < text);
+            last = Some(text);
+            strings.push(self.span(texts, key)?);
+            strings.push(self.string(cursor, texts)?);
             Ok(())
         })?;
+        // Servers sort; texts from elsewhere may not.
         if !sorted {
-            members = self.sorted_labels(members)?;
+            self.sorted_labels(range, texts, strings)?;
         }
-        let mut spans = Vec::with_capacity(2 * members.len());
-        for (key, value) in members {
-            spans.push(self.span(texts, key)?);
-            spans.push(match value {
-                Some(value) => self.span(texts, value)?,
-                None => Span::EMPTY,
-            });
-        }
-        Ok(spans)
+        Ok(())
     }
 
-    /// Sorts by key and keeps the last of those that share one.
+    /// Puts the labels in the place of `strings`, sorted by key, the last of those that share one.
     fn sorted_labels(
         &self,
-        members: Vec<(RawStr, Option<RawStr>)>,
-    ) -> Result<Vec<(RawStr, Option<RawStr>)>, ScanError> {
-        let mut keyed = members
-            .into_iter()
-            .map(|(key, value)| Ok((key.text(self.source)?, key, value)))
-            .collect::<Result<Vec<_>, ScanError>>()?;
-        keyed.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        range: &Range<usize>,
+        texts: &mut Texts,
+        strings: &mut Vec<Span>,
+    ) -> Result<(), ScanError> {
+        let mut members = Vec::new();
+        Cursor::new(self.source, range.start).members(|cursor, key| {
+            let spans = [self.span(texts, key)?, self.string(cursor, texts)?];
+            members.push((key.text(self.source)?, spans));
+            Ok(())
+        })?;
+        members.sort_by(|(a, _), (b, _)| a.cmp(b));
         // Deduplication keeps the first of a run; what is kept takes over the last's value.
-        keyed.dedup_by(|later, kept| {
+        members.dedup_by(|later, kept| {
             let same = later.0 == kept.0;
             if same {
-                kept.2 = later.2;
+                kept.1 = later.1;
             }
             same
         });
-        Ok(keyed
-            .into_iter()
-            .map(|(_, key, value)| (key, value))
-            .collect())
+        strings.clear();
+        strings.extend(members.into_iter().flat_map(|(_, spans)| spans));
+        Ok(())
+    }
+
+    /// A string, empty if it is null.
+    fn string(&self, cursor: &mut Cursor<'_>, texts: &mut Texts) -> Result<Span, ScanError> {
+        match cursor.string_or_null()? {
+            Some(string) => self.span(texts, string),
+            None => Ok(Span::EMPTY),
+        }
+    }
+
+    /// How many bytes of a kind there are in the value of a member.
+    fn count(&self, range: Option<&Range<usize>>, byte: u8) -> usize {
+        range.map_or(0, |range| {
+            memchr::memchr_iter(byte, &self.source[range.clone()]).count()
+        })
     }
 
     fn owners(&self, texts: &mut Texts) -> Result<Vec<OwnerSpans>, ScanError> {
-        let mut owners = Vec::new();
+        let braces = self.count(self.fields.owner_references.as_ref(), b'{');
+        let mut owners = Vec::with_capacity(braces);
         let Some(range) = &self.fields.owner_references else {
             return Ok(owners);
         };
@@ -170,10 +184,7 @@ impl Scanned<'_> {
                 }
                 _ => return cursor.skip_value().map(drop),
             };
-            *target = match cursor.string_or_null()? {
-                Some(string) => self.span(texts, string)?,
-                None => Span::EMPTY,
-            };
+            *target = self.string(cursor, texts)?;
             Ok(())
         })?;
         Ok(owner)

@@ -32,8 +32,8 @@ impl<K: 'static> StoreWriter<K> {
 
     /// Applies a batch of a log; see [`StoreWriter::apply`].
     pub fn apply_batch(&mut self, batch: &mut Batch<K>) -> Vec<Event<K>> {
-        let deltas = batch.take();
-        self.apply(deltas, batch.version(), batch.initial())
+        let (version, initial) = (batch.version().cloned(), batch.initial());
+        self.apply(batch.drain(), version.as_ref(), initial)
     }
 
     /// Applies deltas in one step, and says what they changed.
@@ -53,14 +53,14 @@ impl<K: 'static> StoreWriter<K> {
     /// - `Sync` is an `Updated` of every object to itself, in the order of keys.
     pub fn apply(
         &mut self,
-        deltas: Vec<Delta<K>>,
+        deltas: impl IntoIterator<Item = Delta<K>>,
         version: Option<&ResourceVersion>,
         initial: Initial,
     ) -> Vec<Event<K>> {
         let shared = &*self.store.shared;
         let mut books = shared.books.lock();
         let mut outcome = Outcome {
-            events: Vec::with_capacity(deltas.len()),
+            events: Vec::new(),
             failures: Vec::new(),
             undecodable: Vec::new(),
             same_version: shared.config.same_version,

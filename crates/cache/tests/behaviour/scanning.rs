@@ -190,7 +190,7 @@ fn object() -> impl Strategy<Value = String> {
             for (key, value) in before {
                 parts.push((key, writer.text(|writer| writer.value(&value))));
             }
-            for members in earlier {
+            if let Some(members) = earlier {
                 parts.push((
                     "metadata".into(),
                     writer.text(|writer| writer.all(&members)),

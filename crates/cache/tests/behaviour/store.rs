@@ -257,9 +257,7 @@ fn a_batch_is_one_step_to_readers() {
         Vec::new()
     });
     store.add_index("spy", index).unwrap();
-    let batch = (0..10)
-        .map(|number| Delta::Added(object(&format!("o{number}"), 1)))
-        .collect();
+    let batch = (0..10).map(|number| Delta::Added(object(&format!("o{number}"), 1)));
     writer.apply(batch, None, Initial::No);
     assert_eq!((counted.load(Ordering::Relaxed), store.len()), (0, 10));
 }
@@ -438,8 +436,7 @@ fn a_failing_index_function_concerns_one_object() {
     store.add_index("l", index).unwrap();
     let deltas = ["x", "panic", "error", "y"]
         .into_iter()
-        .map(|value| Delta::Added(labelled(value, 1, value)))
-        .collect();
+        .map(|value| Delta::Added(labelled(value, 1, value)));
     assert_eq!(writer.apply(deltas, None, Initial::No).len(), 4);
     assert_eq!(store.len(), 4);
     assert_eq!(values(&store), ["x", "y"]);
@@ -625,9 +622,8 @@ fn readers_and_the_writer_do_not_wait_for_each_other() {
             });
         }
         for version in 2..=500 {
-            let batch = (0..100)
-                .map(|number| Delta::Updated(object(&format!("o{number:02}"), version)))
-                .collect();
+            let batch =
+                (0..100).map(|number| Delta::Updated(object(&format!("o{number:02}"), version)));
             writer.apply(batch, Some(&version.into()), Initial::No);
         }
     });
