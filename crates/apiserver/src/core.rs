@@ -19,11 +19,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::delete::{Deleted, FOREGROUND, ORPHAN};
 pub(crate) use self::filter::Filter;
-pub(crate) use self::list::Page;
+pub(crate) use self::list::{Page, not_a_version};
 pub(crate) use self::watch::WatchEncoder;
 use crate::config::Config;
 use crate::error::ApiError;
@@ -40,8 +39,6 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) store: Arc<Store>,
     pub(crate) ids: Ids,
-    /// Ends all watches when the server stops.
-    pub(crate) stop: CancellationToken,
     /// The definitions whose resources are served, and where their objects are kept.
     definitions: Mutex<HashMap<Key, StorageId>>,
     /// What open watches are told to do.
@@ -65,7 +62,6 @@ impl Core {
             registry: Registry::kubernetes(),
             store: Arc::new(Store::new(config.history)),
             ids: Ids::new(config.seed),
-            stop: CancellationToken::new(),
             definitions: Mutex::default(),
             signals: watch::Signals::default(),
             faults: Faults::new(config.seed),

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::core::Filter;
+use crate::core::{Filter, not_a_version};
 use crate::error::ApiError;
 use crate::handler::{Answer, Exchange, encode};
 use crate::request::ListOptions;
@@ -23,11 +23,9 @@ impl Exchange<'_> {
     pub(super) fn get(self) -> Result<Answer, ApiError> {
         let view = self.view()?;
         if let Some(version) = self.query.get("resourceVersion") {
-            let asked: u64 = version.parse().map_err(|_| {
-                ApiError::unclassified(format!(
-                    "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
-                ))
-            })?;
+            let asked: u64 = version
+                .parse()
+                .map_err(|_| ApiError::unclassified(not_a_version(version)))?;
             let current = self.core.store.revision();
             if asked > current {
                 return Err(ApiError::too_large_resource_version(asked, current));
@@ -65,13 +63,13 @@ impl Exchange<'_> {
         let content_type = view.representation.encoding.content_type();
         let resource = &self.target.resource;
         let encoder = encode::watch(view, resource)?;
-        let watch = self
+        let events = self
             .core
             .watch(resource, self.filter(options)?, options, encoder)?;
         Ok(Answer::new(
             StatusCode::OK,
             content_type,
-            ResponseBody::stream(watch.into_stream()),
+            ResponseBody::stream(events),
         ))
     }
 
