@@ -86,10 +86,13 @@ fn grants(policy: &dyn Policy, user: &User, namespace: &str) -> Vec<Grant> {
 
 /// What every cluster lets everyone do: find out what there is, and what they may do.
 fn everyone(user: &User) -> Vec<Grant> {
-    let mut rules = vec![json!({
-        "verbs": ["get"],
-        "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version", "/version/"],
-    })];
+    let mut rules = Vec::new();
+    if user.is_authenticated() || user.is_in("system:unauthenticated") {
+        rules.push(json!({
+            "verbs": ["get"],
+            "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version", "/version/"],
+        }));
+    }
     if user.is_authenticated() {
         rules.extend([
             json!({
@@ -364,7 +367,7 @@ pub(super) mod tests {
             ],
         );
         check(
-            &user("system:anonymous", &[]),
+            &user("system:anonymous", &["system:unauthenticated"]),
             &["get /healthz"],
             &basic[..2],
         );

@@ -11,6 +11,8 @@ use crate::error::ApiError;
 const MASTERS: &str = "system:masters";
 /// The group of all who are known.
 const AUTHENTICATED: &str = "system:authenticated";
+/// The group of all others.
+const UNAUTHENTICATED: &str = "system:unauthenticated";
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// Someone who asks for something.
@@ -73,8 +75,12 @@ impl User {
             groups.push("system:serviceaccounts".to_owned());
             groups.push(format!("system:serviceaccounts:{namespace}"));
         }
-        if name != "system:anonymous" && !groups.iter().any(|group| group == AUTHENTICATED) {
-            groups.push(AUTHENTICATED.to_owned());
+        let known = match name.as_str() {
+            "system:anonymous" => UNAUTHENTICATED,
+            _ => AUTHENTICATED,
+        };
+        if !groups.iter().any(|group| group == known) {
+            groups.push(known.to_owned());
         }
         Ok(Self {
             name,
