@@ -1,17 +1,52 @@
 //! Between the versions of a resource: objects are stored in one of them.
 
+mod events;
+
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::resource::Resource;
+use crate::crd::{CustomVersion, default_object};
+use crate::fields::prune;
+use crate::resource::{Origin, Resource};
 
 /// Brings an object that was sent in the version of `resource` into the stored form.
-pub(crate) fn to_storage(_resource: &Resource, object: Value) -> Value {
-    object
+pub(crate) fn to_storage(resource: &Resource, mut object: Value) -> Value {
+    match &resource.origin {
+        Origin::Custom(version) if version.storage_version != resource.version => {
+            object["apiVersion"] = format!("{}/{}", resource.group, version.storage_version).into();
+            object
+        }
+        Origin::BuiltIn { .. } if resource.group == "events.k8s.io" => events::to_core(object),
+        Origin::Custom(_) | Origin::BuiltIn { .. } => object,
+    }
 }
 
 /// A stored object in the version of `resource`; borrowed where both are the same.
-pub(crate) fn from_storage<'a>(_resource: &Resource, stored: &'a Value) -> Cow<'a, Value> {
-    Cow::Borrowed(stored)
+///
+/// Custom objects take the defaults of the definition as it is now, and lose what it no longer names.
+pub(crate) fn from_storage<'a>(resource: &Resource, stored: &'a Value) -> Cow<'a, Value> {
+    match &resource.origin {
+        Origin::Custom(version) => from_custom_storage(resource, version, stored),
+        Origin::BuiltIn { .. } if resource.group == "events.k8s.io" => {
+            Cow::Owned(events::from_core(stored.clone()))
+        }
+        Origin::BuiltIn { .. } => Cow::Borrowed(stored),
+    }
+}
+
+fn from_custom_storage<'a>(
+    resource: &Resource,
+    version: &CustomVersion,
+    stored: &'a Value,
+) -> Cow<'a, Value> {
+    let api_version = resource.api_version();
+    let mut object = stored.clone();
+    object["apiVersion"] = api_version.into();
+    default_object(&mut object, &version.schema);
+    prune(&mut object, &version.schema);
+    match object == *stored {
+        true => Cow::Borrowed(stored),
+        false => Cow::Owned(object),
+    }
 }

@@ -5,7 +5,7 @@
 
 mod aggregated;
 mod legacy;
-mod order;
+pub(crate) mod order;
 
 pub(crate) use aggregated::{CONTENT_TYPE as AGGREGATED, wanted as wants_aggregated};
 pub(crate) use legacy::{api_versions, group, groups, resources};

@@ -80,6 +80,24 @@ impl Cause {
         }
     }
 
+    /// A text of more than `max` bytes.
+    pub(crate) fn too_long(field: impl Into<String>, max: u64) -> Self {
+        Self {
+            reason: "FieldValueTooLong",
+            field: field.into(),
+            message: format!("Too long: may not be more than {max} bytes"),
+        }
+    }
+
+    /// A list of more than `max` items.
+    pub(crate) fn too_many(field: impl Into<String>, actual: usize, max: u64) -> Self {
+        Self {
+            reason: "FieldValueTooMany",
+            field: field.into(),
+            message: format!("Too many: {actual}: must have at most {max} items"),
+        }
+    }
+
     /// A value that stands twice where it may stand once.
     pub(crate) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self {
@@ -375,7 +393,13 @@ impl ApiError {
             "" => kind.to_owned(),
             group => format!("{kind}.{group}"),
         };
-        let texts: Vec<String> = causes.iter().map(Cause::text).collect();
+        let mut texts: Vec<String> = Vec::with_capacity(causes.len());
+        for cause in &causes {
+            let text = cause.text();
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
         let why = match texts.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

@@ -68,6 +68,17 @@ impl Quantity {
         self.nanos < 0
     }
 
+    /// The next multiple of a thousandth that is not smaller.
+    pub(crate) fn round_up_to_milli(self) -> Self {
+        const MILLI: i128 = NANO / 1000;
+        let rest = self.nanos.rem_euclid(MILLI);
+        let up = if rest == 0 { 0 } else { MILLI - rest };
+        Self {
+            nanos: self.nanos + up,
+            ..self
+        }
+    }
+
     /// Whether it is a whole number.
     pub(crate) fn is_whole(self) -> bool {
         self.nanos % NANO == 0
@@ -276,5 +287,8 @@ mod tests {
         assert!(q("1k") < q("1Ki"));
         assert!(q("-1").is_negative() && !q("0").is_negative());
         assert!(q("2").is_whole() && !q("1500m").is_whole());
+        assert_eq!(q("1u").round_up_to_milli(), q("1m"));
+        assert_eq!(q("-1500u").round_up_to_milli(), q("-1m"));
+        assert_eq!(q("2").round_up_to_milli(), q("2"));
     }
 }

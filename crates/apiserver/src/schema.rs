@@ -3,6 +3,7 @@
 mod constraints;
 mod definitions;
 mod presence;
+mod validate;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 pub(crate) use self::constraints::Constraints;
 pub(crate) use self::definitions::definitions;
 pub(crate) use self::presence::Presence;
+pub(crate) use self::validate::{validate, validate_at};
 use crate::resource::{Origin, Resource};
 
 /// The schema of one value.

@@ -1,5 +1,7 @@
 //! Whether an object follows the rules of its kind.
 
+pub(crate) mod names;
+
 use serde_json::Value;
 
 use crate::error::Cause;

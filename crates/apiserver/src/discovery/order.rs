@@ -33,7 +33,7 @@ pub(super) fn group(name: &str) -> (usize, &str) {
 }
 
 /// Sorts versions: `v2`, `v1`, `v1beta2`, `v1beta1`, `v1alpha1`, then what is no such version, by name.
-pub(super) fn versions(a: &str, b: &str) -> Ordering {
+pub(crate) fn versions(a: &str, b: &str) -> Ordering {
     match (Kubelike::parse(a), Kubelike::parse(b)) {
         (Some(a), Some(b)) => b.cmp(&a),
         (a, b) => Reverse(a.is_some()).cmp(&Reverse(b.is_some())),

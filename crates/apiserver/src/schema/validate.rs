@@ -1,0 +1,456 @@
+//! Whether a value fulfils a schema, with the words in which a real server says what is wrong.
+
+mod alternatives;
+mod format;
+mod lists;
+mod numbers;
+
+use serde_json::{Map, Value};
+
+use super::{Additional, Constraints, ListType, Schema, Type};
+use crate::error::Cause;
+use crate::path::Path;
+
+/// What is wrong with `new` by `schema`.
+///
+/// Where `old` is given, what was wrong already and has not changed is let be: a schema that
+/// became stricter does not stand in the way of changes elsewhere.
+pub(crate) fn validate(schema: &Schema, new: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut findings = Findings::default();
+    findings.value(schema, new, old, Path::Root);
+    lists::check(schema, new, old, Path::Root, &mut findings.causes);
+    findings.causes
+}
+
+/// As [`validate`], for a value at `path`, types and constraints alone.
+pub(crate) fn validate_at(schema: &Schema, value: &Value, path: Path<'_>) -> Vec<Cause> {
+    let mut findings = Findings::default();
+    findings.value(schema, value, None, path);
+    findings.causes
+}
+
+/// What one validation has found.
+#[derive(Default)]
+struct Findings {
+    causes: Vec<Cause>,
+    /// How many values were looked at: of several alternatives that fail, the one that goes
+    /// deepest is most likely what was meant.
+    matched: usize,
+}
+
+impl Findings {
+    fn value(&mut self, schema: &Schema, new: &Value, old: Option<&Value>, path: Path<'_>) {
+        if old == Some(new) {
+            return;
+        }
+        self.matched += 1;
+        if !self.has_type(schema, new, path) {
+            return;
+        }
+        if let Some(constraints) = schema.constraints.as_deref() {
+            if !constraints.values.is_empty() && !constraints.values.contains(new) {
+                self.causes
+                    .push(not_supported(path, new, &constraints.values));
+            }
+            if !new.is_null() {
+                self.alternatives(constraints, new, path);
+            }
+        }
+        match new {
+            Value::String(text) => self.string(schema, text, path),
+            Value::Number(number) => {
+                numbers::check(schema, number, path, &mut self.causes);
+            }
+            Value::Array(items) => self.array(schema, items, old, path),
+            Value::Object(fields) => self.object(schema, fields, old, path),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    /// Whether the value has a type that the schema allows; what follows makes no sense otherwise.
+    fn has_type(&mut self, schema: &Schema, value: &Value, path: Path<'_>) -> bool {
+        let expected = match (schema.int_or_string, schema.kind) {
+            (true, _) => "integer,string",
+            (false, Some(kind)) => kind.name(),
+            (false, None) => return true,
+        };
+        let fits = match (value, schema.kind) {
+            (Value::Null, _) => schema.nullable,
+            (Value::String(_), _) if schema.int_or_string => true,
+            (Value::Number(number), _) if schema.int_or_string => numbers::is_whole(number),
+            (Value::Object(_), Some(Type::Object))
+            | (Value::Array(_), Some(Type::Array))
+            | (Value::String(_), Some(Type::String))
+            | (Value::Bool(_), Some(Type::Boolean))
+            | (Value::Number(_), Some(Type::Number)) => true,
+            (Value::Number(number), Some(Type::Integer)) => numbers::is_whole(number),
+            _ => false,
+        };
+        if !fits {
+            let found = type_name(value);
+            self.causes.push(Cause::type_invalid(
+                place(path),
+                &found.into(),
+                format!("{path} in body must be of type {expected}: \"{found}\""),
+            ));
+        }
+        fits
+    }
+
+    fn string(&mut self, schema: &Schema, text: &str, path: Path<'_>) {
+        if let Some(cause) = self::string(schema.constraints.as_deref(), text, path) {
+            self.causes.push(cause);
+        }
+        if let Some(format) = schema.format.as_deref()
+            && !format::accepts(format, text)
+        {
+            self.causes.push(Cause::type_invalid(
+                place(path),
+                &text.into(),
+                format!(
+                    "{path} in body must be of type {format}: {}",
+                    Value::from(text)
+                ),
+            ));
+        }
+    }
+
+    fn array(&mut self, schema: &Schema, items: &[Value], old: Option<&Value>, path: Path<'_>) {
+        if let Some(items_schema) = &schema.items {
+            for (index, item) in items.iter().enumerate() {
+                let old = old.and_then(|old| counterpart(schema, old, item));
+                self.value(items_schema, item, old, path.index(index));
+            }
+        }
+        let Some(constraints) = schema.constraints.as_deref() else {
+            return;
+        };
+        let size = items.len();
+        if let Some(min) = constraints.min_items.filter(|min| (size as u64) < *min) {
+            self.causes.push(Cause::invalid(
+                place(path),
+                &size.into(),
+                format!("{path} in body should have at least {min} items"),
+            ));
+        }
+        if let Some(max) = constraints.max_items.filter(|max| size as u64 > *max) {
+            self.causes.push(Cause::too_many(place(path), size, max));
+        }
+        if constraints.unique_items && (1..size).any(|index| items[..index].contains(&items[index]))
+        {
+            self.causes.push(Cause::invalid(
+                place(path),
+                &Value::from(""),
+                format!("{path} in body shouldn't contain duplicates"),
+            ));
+        }
+    }
+
+    fn object(
+        &mut self,
+        schema: &Schema,
+        fields: &Map<String, Value>,
+        old: Option<&Value>,
+        path: Path<'_>,
+    ) {
+        let size = fields.len();
+        if let Some(constraints) = schema.constraints.as_deref() {
+            if let Some(min) = constraints
+                .min_properties
+                .filter(|min| (size as u64) < *min)
+            {
+                self.causes.push(Cause::invalid(
+                    place(path),
+                    &size.into(),
+                    format!("{path} in body should have at least {min} properties"),
+                ));
+            }
+            if let Some(max) = constraints.max_properties.filter(|max| size as u64 > *max) {
+                self.causes.push(Cause::too_many(place(path), size, max));
+            }
+        }
+        for (name, value) in fields {
+            let child = match (schema.properties.get(name), &schema.additional) {
+                (Some(property), _) => property,
+                (None, Additional::Of(values)) => &**values,
+                (None, Additional::None | Additional::Any) => continue,
+            };
+            let old = old.and_then(|old| old.get(name));
+            self.value(child, value, old, path.field(name));
+        }
+        for name in &schema.required {
+            if !fields.contains_key(name) {
+                self.causes.push(Cause::required(path.field(name), ""));
+            }
+        }
+    }
+}
+
+/// What is wrong with a text; a real server tells the first thing only.
+fn string(constraints: Option<&Constraints>, text: &str, path: Path<'_>) -> Option<Cause> {
+    let constraints = constraints?;
+    let length = text.chars().count() as u64;
+    if let Some(max) = constraints.max_length.filter(|max| length > *max) {
+        return Some(Cause::too_long(place(path), max));
+    }
+    if let Some(min) = constraints.min_length.filter(|min| length < *min) {
+        return Some(Cause::invalid(
+            place(path),
+            &text.into(),
+            format!("{path} in body should be at least {min} chars long"),
+        ));
+    }
+    let pattern = constraints
+        .pattern
+        .as_ref()
+        .filter(|pattern| !pattern.matches(text))?;
+    Some(Cause::invalid(
+        place(path),
+        &text.into(),
+        format!("{path} in body should match '{}'", pattern.source),
+    ))
+}
+
+fn not_supported(path: Path<'_>, value: &Value, values: &[Value]) -> Cause {
+    let values: Vec<String> = values
+        .iter()
+        .map(|value| match value {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        })
+        .collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    Cause::not_supported(place(path), value, &values)
+}
+
+/// The item of an old list that `item` is the new version of; only lists that merge by key tell.
+fn counterpart<'a>(schema: &Schema, old: &'a Value, item: &Value) -> Option<&'a Value> {
+    let ListType::Map(keys) = &schema.list else {
+        return None;
+    };
+    let same = |other: &&Value| keys.iter().all(|key| other.get(key) == item.get(key));
+    old.as_array()?.iter().find(same)
+}
+
+/// How the field of a cause names a place; the root has no name.
+fn place(path: Path<'_>) -> String {
+    match path {
+        Path::Root => "<nil>".to_owned(),
+        path => path.to_string(),
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if numbers::is_whole(number) => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(schema: Value, value: Value, expected: &[&str]) {
+        let found = validate(&Schema::parse(&schema), &value, None);
+        let found: Vec<String> = found
+            .iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    fn object(properties: Value) -> Value {
+        json!({"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}})
+    }
+
+    fn spec(fields: Value) -> Value {
+        json!({"spec": fields})
+    }
+
+    #[test]
+    fn values_of_the_wrong_type_name_both_types() {
+        let schema = object(json!({
+            "n": {"type": "integer"}, "s": {"type": "string"},
+            "m": {"type": "string", "nullable": true}, "x": {"x-kubernetes-int-or-string": true},
+        }));
+        check(
+            schema.clone(),
+            spec(json!({"n": "x"})),
+            &[
+                "spec.n: Invalid value: \"string\": spec.n in body must be of type integer: \"string\"",
+            ],
+        );
+        check(
+            schema.clone(),
+            spec(json!({"n": 1.5})),
+            &[
+                "spec.n: Invalid value: \"number\": spec.n in body must be of type integer: \"number\"",
+            ],
+        );
+        check(
+            schema.clone(),
+            spec(json!({"s": null, "m": null})),
+            &["spec.s: Invalid value: \"null\": spec.s in body must be of type string: \"null\""],
+        );
+        check(
+            schema.clone(),
+            spec(json!({"x": true})),
+            &[
+                "spec.x: Invalid value: \"boolean\": spec.x in body must be of type integer,string: \"boolean\"",
+            ],
+        );
+        check(schema, spec(json!({"n": 2.0, "x": "50%"})), &[]);
+    }
+
+    #[test]
+    fn bounds_of_numbers_texts_lists_and_objects() {
+        let schema = object(json!({
+            "n": {"type": "integer", "minimum": 0, "exclusiveMinimum": true, "maximum": 100, "multipleOf": 5},
+            "t": {"type": "string", "minLength": 2, "maxLength": 4, "pattern": "^[a-z]*$"},
+            "l": {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2},
+            "m": {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            "e": {"type": "string", "enum": ["red", "green"]},
+        }));
+        for (value, expected) in [
+            (
+                json!({"n": 0}),
+                "spec.n: Invalid value: 0: spec.n in body should be greater than 0",
+            ),
+            (
+                json!({"n": 105}),
+                "spec.n: Invalid value: 105: spec.n in body should be less than or equal to 100",
+            ),
+            (
+                json!({"n": 7}),
+                "spec.n: Invalid value: 7: spec.n in body should be a multiple of 5",
+            ),
+            (
+                json!({"t": "TOO LONG"}),
+                "spec.t: Too long: may not be more than 4 bytes",
+            ),
+            (
+                json!({"t": "a"}),
+                "spec.t: Invalid value: \"a\": spec.t in body should be at least 2 chars long",
+            ),
+            (
+                json!({"t": "AB"}),
+                "spec.t: Invalid value: \"AB\": spec.t in body should match '^[a-z]*$'",
+            ),
+            (
+                json!({"l": []}),
+                "spec.l: Invalid value: 0: spec.l in body should have at least 1 items",
+            ),
+            (
+                json!({"l": [1, 2, 3]}),
+                "spec.l: Too many: 3: must have at most 2 items",
+            ),
+            (
+                json!({"m": {}}),
+                "spec.m: Invalid value: 0: spec.m in body should have at least 1 properties",
+            ),
+            (
+                json!({"e": "pink"}),
+                "spec.e: Unsupported value: \"pink\": supported values: \"red\", \"green\"",
+            ),
+        ] {
+            check(schema.clone(), spec(value), &[expected]);
+        }
+        check(
+            schema,
+            spec(json!({"n": 5, "t": "ab", "l": [1], "m": {"a": "b"}, "e": "red"})),
+            &[],
+        );
+    }
+
+    #[test]
+    fn required_fields_are_asked_for_where_their_parent_is() {
+        let schema = json!({"type": "object", "properties": {
+            "spec": {"type": "object", "required": ["size"], "properties": {"size": {"type": "integer"}}},
+        }});
+        check(
+            schema.clone(),
+            json!({"spec": {}}),
+            &["spec.size: Required value"],
+        );
+        check(schema, json!({}), &[]);
+    }
+
+    #[test]
+    fn alternatives_are_counted() {
+        let schema = object(json!({"o": {
+            "type": "string", "oneOf": [{"pattern": "^a"}, {"pattern": "b$"}], "not": {"pattern": "zz"},
+        }}));
+        check(
+            schema.clone(),
+            spec(json!({"o": "ab"})),
+            &[
+                "<nil>: Invalid value: \"\": \"spec.o\" must validate one and only one schema (oneOf). Found 2 valid alternatives",
+            ],
+        );
+        check(
+            schema.clone(),
+            spec(json!({"o": "azz"})),
+            &["<nil>: Invalid value: \"\": \"spec.o\" must not validate the schema (not)"],
+        );
+        check(
+            schema.clone(),
+            spec(json!({"o": "c"})),
+            &[
+                "<nil>: Invalid value: \"\": \"spec.o\" must validate one and only one schema (oneOf). Found none valid",
+                "spec.o: Invalid value: \"c\": spec.o in body should match '^a'",
+            ],
+        );
+        check(schema, spec(json!({"o": "a"})), &[]);
+    }
+
+    #[test]
+    fn lists_that_are_sets_or_maps_have_no_duplicates() {
+        let schema = object(json!({
+            "s": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+            "m": {
+                "type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}},
+                "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+            },
+        }));
+        check(
+            schema.clone(),
+            spec(json!({"m": [{"name": "x"}, {"name": "x"}, {"name": "x"}]})),
+            &["spec.m[1]: Duplicate value: {\"name\":\"x\"}"],
+        );
+        check(
+            schema.clone(),
+            spec(json!({"s": ["a", "b", "a"]})),
+            &["spec.s[2]: Duplicate value: \"a\""],
+        );
+        check(
+            schema,
+            spec(json!({"s": ["a"], "m": [{"name": "x"}, {}]})),
+            &[],
+        );
+    }
+
+    #[test]
+    fn what_was_wrong_and_did_not_change_is_let_be() {
+        let schema = Schema::parse(&object(json!({
+            "a": {"type": "string", "maxLength": 1}, "b": {"type": "string", "maxLength": 1},
+        })));
+        let old = spec(json!({"a": "long"}));
+        assert_eq!(
+            validate(&schema, &spec(json!({"a": "long", "b": "x"})), Some(&old)),
+            []
+        );
+        assert_eq!(
+            validate(&schema, &spec(json!({"a": "longer"})), Some(&old)).len(),
+            1
+        );
+    }
+}
