@@ -105,15 +105,7 @@ impl Engine {
 
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
         let mut out = Vec::new();
-        // Also on a busy day: a watch that always has something to say comes to an end too.
-        if now >= self.schedule.deadline && matches!(self.phase, Phase::Live(_)) {
-            if self.schedule.bookmarks.is_some() {
-                self.say_bookmark(now, false, &mut out);
-            }
-            self.phase = Phase::Ended;
-        } else {
-            self.advance(now, &mut out);
-        }
+        self.advance(now, &mut out);
         match self.phase {
             _ if !out.is_empty() => Turn::Say(out),
             Phase::Ended => Turn::End,
@@ -172,15 +164,24 @@ impl Engine {
                     }
                 }
             }
-            Phase::Live(cursor) => match self.say_changes(cursor, out) {
-                Some(cursor) => {
-                    if self.schedule.bookmarks.is_some_and(|(_, next)| now >= next) {
-                        self.say_bookmark(now, false, out);
-                    }
-                    Phase::Live(cursor)
+            Phase::Live(cursor) => {
+                let Some(cursor) = self.say_changes(cursor, out) else {
+                    return;
+                };
+                // Also on a busy day: a watch that always has something to say comes to an end too.
+                let over = now >= self.schedule.deadline;
+                if self
+                    .schedule
+                    .bookmarks
+                    .is_some_and(|(_, next)| over || now >= next)
+                {
+                    self.say_bookmark(now, false, out);
                 }
-                None => return,
-            },
+                if over {
+                    return;
+                }
+                Phase::Live(cursor)
+            }
         };
     }
 
@@ -357,8 +358,10 @@ mod tests {
             assert_eq!(told(watch.turn(bench.at(second))), expected);
         }
         bench.put(1);
-        // The bookmark is of what was told, not of what there is.
-        assert_eq!(told(watch.turn(bench.at(10))), ["BOOKMARK 21"]);
+        assert_eq!(
+            told(watch.turn(bench.at(10))),
+            ["MODIFIED 22", "BOOKMARK 22"]
+        );
         assert_eq!(told(watch.turn(bench.at(10))), ["end"]);
     }
 
@@ -369,6 +372,18 @@ mod tests {
         bench.put(1000);
         assert_eq!(told(watch.turn(bench.at(0))), [""; 0]);
         assert_eq!(told(watch.turn(bench.at(3))), ["BOOKMARK 1001"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bookmark_is_of_what_was_told() {
+        let bench = Bench::new();
+        let mut watch = bench.watch(None);
+        bench.put(1000);
+        let mut last = told(watch.turn(bench.at(10)));
+        let (bookmark, event) = (last.pop().unwrap(), last.pop().unwrap());
+        assert_eq!(bookmark.replace("BOOKMARK", "MODIFIED"), event);
+        assert!(last.len() < 900, "the rest is for the next watch");
+        assert_eq!(told(watch.turn(bench.at(10))), ["end"]);
     }
 
     #[tokio::test(start_paused = true)]
