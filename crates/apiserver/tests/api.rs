@@ -3,12 +3,16 @@
 #[path = "api/seam.rs"]
 mod seam;
 
+#[path = "api/access.rs"]
+mod access;
 #[path = "api/concurrency.rs"]
 mod concurrency;
 #[path = "api/crud.rs"]
 mod crud;
 #[path = "api/deletion.rs"]
 mod deletion;
+#[path = "api/discovery.rs"]
+mod discovery;
 #[path = "api/fan_out.rs"]
 mod fan_out;
 #[path = "api/faults.rs"]
@@ -19,6 +23,8 @@ mod garbage;
 mod lists;
 #[path = "api/refusals.rs"]
 mod refusals;
+#[path = "api/representations.rs"]
+mod representations;
 #[path = "api/subresources.rs"]
 mod subresources;
 #[path = "api/watches.rs"]

@@ -45,7 +45,7 @@ impl Server {
         let response = self.call(request, body.into()).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        let json = parts.headers["content-type"] == "application/json";
+        let json = parts.headers["content-type"] == "application/json" && !bytes.is_empty();
         Answer {
             code: parts.status.as_u16(),
             headers: parts.headers,
@@ -97,8 +97,16 @@ impl Server {
 
     /// Opens a watch; `path` has a query.
     pub(crate) async fn watch(&self, path: &str) -> Watch {
+        self.watch_as(path, "application/json").await
+    }
+
+    /// Opens a watch of objects in the shape that `accept` asks for; `path` has a query.
+    pub(crate) async fn watch_as(&self, path: &str, accept: &str) -> Watch {
         let response = self
-            .call(&format!("GET {path}&watch=true"), Bytes::new())
+            .call(
+                &format!("GET {path}&watch=true\nAccept: {accept}"),
+                Bytes::new(),
+            )
             .await;
         Watch {
             code: response.status().as_u16(),
@@ -107,7 +115,7 @@ impl Server {
         }
     }
 
-    /// Creates a ConfigMap in `default` with the given data.
+    /// Creates a `ConfigMap` in `default` with the given data.
     pub(crate) async fn config_map(&self, name: &str, data: &str) -> Answer {
         let body = json!({ "metadata": { "name": name }, "data": { "k": data } });
         self.post(CONFIG_MAPS, body).await.is(201)
@@ -127,6 +135,7 @@ impl Answer {
 
     /// Checks that the body has at least what `expected` has.
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "calls read better")]
     pub(crate) fn shows(self, expected: Value) -> Self {
         let mut differences = String::new();
         compare(&expected, &self.body, "", &mut differences);
