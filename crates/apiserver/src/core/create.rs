@@ -40,7 +40,7 @@ impl Core {
 
         let metadata = metadata(&mut object);
         let version = metadata.remove("resourceVersion");
-        let has_version = version.is_some_and(|version| version.as_str().is_some_and(|v| v != ""));
+        let has_version = version.is_some_and(|v| v.as_str().is_some_and(|v| !v.is_empty()));
         for field in [
             "deletionTimestamp",
             "deletionGracePeriodSeconds",

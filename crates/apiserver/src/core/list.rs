@@ -46,7 +46,7 @@ impl Core {
                 ));
             }
             let snapshot = self.resume(resource, &token)?;
-            return Ok(page(snapshot, filter, options.limit, Some(&token)));
+            return Ok(page(&snapshot, filter, options.limit, Some(&token)));
         }
         let exact = match options.version_match {
             Some(VersionMatch::Exact) => true,
@@ -76,7 +76,7 @@ impl Core {
         };
         // "Any version will do" is answered from a cache by a real server, which has no pages.
         let limit = options.limit.filter(|_| asked != Some(0));
-        Ok(page(snapshot, filter, limit, None))
+        Ok(page(&snapshot, filter, limit, None))
     }
 
     /// The state that a continue token goes on in.
@@ -126,13 +126,13 @@ pub(crate) fn not_a_version(version: &str) -> String {
 }
 
 fn page(
-    snapshot: Snapshot,
+    snapshot: &Snapshot,
     filter: &Filter,
     limit: Option<usize>,
     token: Option<&ContinueToken>,
 ) -> Page {
     let from = token.map(ContinueToken::start);
-    let mut objects = filter.candidates(&snapshot, from);
+    let mut objects = filter.candidates(snapshot, from);
     let limit = limit.unwrap_or(usize::MAX);
     let mut items = Vec::new();
     while items.len() < limit

@@ -44,7 +44,7 @@ impl ObjectWriter {
                 head: Head::none(),
                 resource: Arc::clone(resource),
             },
-            _ => Self::typed(resource),
+            Origin::Custom(_) => Self::typed(resource),
         }
     }
 

@@ -95,7 +95,7 @@ impl Log {
         let gone = self
             .events
             .partition_point(|event| event.revision <= revision);
-        if let Some(last) = self.events.drain(..gone).last() {
+        if let Some(last) = self.events.drain(..gone).next_back() {
             self.dropped = last.revision;
         }
     }

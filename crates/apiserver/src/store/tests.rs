@@ -18,7 +18,7 @@ fn id(resource: u8) -> StorageId {
 }
 
 fn key(name: u8) -> Key {
-    Key::new(if name % 2 == 0 { "a" } else { "b" }, &format!("n{name}"))
+    Key::new(if name < 3 { "a" } else { "b" }, &format!("n{name}"))
 }
 
 #[derive(Clone, Debug)]
