@@ -10,7 +10,6 @@ mod line;
 mod model;
 
 use std::collections::VecDeque;
-use std::hash::Hash;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,7 +18,7 @@ use self::delays::{Delays, Lane};
 pub(crate) use self::entries::Id;
 use self::entries::{Entries, Phase};
 use self::line::Line;
-use crate::{Cause, QueueStats, RateLimiter, TokenBucket};
+use crate::{Cause, Key, QueueStats, RateLimiter, TokenBucket};
 
 /// What the queue still takes in. It only ever moves down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,25 +53,6 @@ struct Run {
     id: Id,
     /// When it was handed out, if somebody measures.
     since: Option<Instant>,
-}
-
-/// What became of an add.
-#[must_use = "a spare key is dropped outside of the lock"]
-#[derive(Debug)]
-pub(crate) struct Added<K> {
-    /// Whether the key was not due before, and is now.
-    pub(crate) is_new: bool,
-    /// The key, if the queue had an equal one. Its destructor is foreign code.
-    pub(crate) spare: Option<K>,
-}
-
-impl<K> Added<K> {
-    fn unused(key: K) -> Self {
-        Self {
-            is_new: false,
-            spare: Some(key),
-        }
-    }
 }
 
 /// A key on its way to a worker.
@@ -270,43 +250,33 @@ impl<K, C: Cause> Engine<K, C> {
     }
 }
 
-impl<K: Clone + Eq + Hash, C: Cause> Engine<K, C> {
-    /// `hash` is that of `key`, for all operations the same.
-    pub(crate) fn add(&mut self, hash: u64, key: K, cause: C, now: Option<Instant>) -> Added<K> {
+impl<K: Key, C: Cause> Engine<K, C> {
+    /// Whether the key was not due before. `hash` is that of `key`, for all operations the same.
+    pub(crate) fn add(&mut self, hash: u64, key: K, cause: C, now: Option<Instant>) -> bool {
         if self.intake != Intake::Open {
-            return Added::unused(key);
+            return false;
         }
-        let (id, spare) = self.entries.intern(hash, key);
-        let is_new = self.make_due(id, cause, now);
-        Added { is_new, spare }
+        let id = self.entries.intern(hash, key);
+        self.make_due(id, cause, now)
     }
 
-    pub(crate) fn add_after(&mut self, hash: u64, key: K, at: Instant) -> Added<K> {
-        if self.intake != Intake::Open {
-            return Added::unused(key);
-        }
-        let (id, spare) = self.entries.intern(hash, key);
-        self.delays.set(id, Lane::Later, at);
-        Added {
-            is_new: false,
-            spare,
+    pub(crate) fn add_after(&mut self, hash: u64, key: K, at: Instant) {
+        if self.intake == Intake::Open {
+            let id = self.entries.intern(hash, key);
+            self.delays.set(id, Lane::Later, at);
         }
     }
 
-    pub(crate) fn add_rate_limited(&mut self, hash: u64, key: K, now: Instant) -> Added<K> {
+    pub(crate) fn add_rate_limited(&mut self, hash: u64, key: K, now: Instant) {
         if self.intake != Intake::Open {
-            return Added::unused(key);
+            return;
         }
         let delay = self.limiter.when(&key);
-        let (id, spare) = self.entries.intern(hash, key);
+        let id = self.entries.intern(hash, key);
         let entry = &self.entries[id];
         let is_due = matches!(entry.phase, Phase::Queued | Phase::Rerun);
         if !is_due && entry.place.is_none() {
             self.delays.set(id, Lane::Retry, later(now, delay));
-        }
-        Added {
-            is_new: false,
-            spare,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{Drained, WorkQueue};
 
 fn check(history: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
+    model.preemption_bound = Some(2);
     model.check(history);
 }
 
@@ -45,6 +45,43 @@ fn two_adds_reach_two_getters() {
         for worker in workers {
             assert!(worker.join().unwrap());
         }
+    });
+}
+
+/// Fewer adds than are worth the queue's lock lie in the inbox while nobody waits, and more do not.
+#[test]
+fn adds_reach_a_getter_that_comes_while_they_are_collected() {
+    check(|| {
+        let queue = WorkQueue::<u8>::default();
+        let producer = queue.clone();
+        let producer = thread::spawn(move || [1, 2].map(|key| producer.add(key)));
+        let other = queue.clone();
+        let other = thread::spawn(move || other.add(3));
+        for _ in 0..3 {
+            assert!(block_on(queue.get()).map(std::mem::forget).is_some());
+        }
+        producer.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn adds_before_a_shutdown_are_handed_out() {
+    check(|| {
+        let queue = WorkQueue::<u8>::default();
+        queue.add(1);
+        let worker = queue.clone();
+        let worker = thread::spawn(move || {
+            let mut keys = 0;
+            while block_on(worker.get()).is_some() {
+                keys += 1;
+            }
+            keys
+        });
+        queue.add(2);
+        queue.shutdown();
+        queue.add(3);
+        assert_eq!(worker.join().unwrap(), 2);
     });
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use crate::engine::Id;
-use crate::{Cause, WorkQueue};
+use crate::{Cause, Key, WorkQueue};
 
 /// A key being processed; dropping it says that it is done.
 ///
@@ -17,14 +17,14 @@ use crate::{Cause, WorkQueue};
 /// A panic of the worker drops it as well. Leaking it (`std::mem::forget`) leaves the key in
 /// processing for ever.
 #[must_use = "dropping the item says that it is done"]
-pub struct WorkItem<K, C: Cause = ()> {
+pub struct WorkItem<K: Key, C: Cause = ()> {
     queue: WorkQueue<K, C>,
     id: Id,
     key: K,
     cause: C,
 }
 
-impl<K, C: Cause> WorkItem<K, C> {
+impl<K: Key, C: Cause> WorkItem<K, C> {
     pub(crate) fn new(queue: WorkQueue<K, C>, id: Id, key: K, cause: C) -> Self {
         Self {
             queue,
@@ -50,7 +50,7 @@ impl<K, C: Cause> WorkItem<K, C> {
     }
 }
 
-impl<K, C: Cause> Deref for WorkItem<K, C> {
+impl<K: Key, C: Cause> Deref for WorkItem<K, C> {
     type Target = K;
 
     fn deref(&self) -> &K {
@@ -58,13 +58,13 @@ impl<K, C: Cause> Deref for WorkItem<K, C> {
     }
 }
 
-impl<K, C: Cause> Drop for WorkItem<K, C> {
+impl<K: Key, C: Cause> Drop for WorkItem<K, C> {
     fn drop(&mut self) {
         self.queue.done(self.id);
     }
 }
 
-impl<K: fmt::Debug, C: Cause> fmt::Debug for WorkItem<K, C> {
+impl<K: Key + fmt::Debug, C: Cause> fmt::Debug for WorkItem<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("WorkItem").field(&self.key).finish()
     }

@@ -1,22 +1,19 @@
-//! The queue's handle: the lock, the clock and the wakers around the engine.
+//! The queue's handle: what users call.
 
 use std::fmt;
 use std::future::poll_fn;
-use std::hash::{BuildHasher, Hash};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Poll, Waker, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use hashbrown::DefaultHashBuilder;
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::engine::{Engine, HandedOut, Id, Intake, later};
-use crate::state::{DrainLook, Effects, Look, State};
-use crate::sync::Lock;
-use crate::waiters::Seat;
-use crate::{Cause, QueueConfig, QueueMetrics, QueueStats, WorkItem};
+use crate::engine::{HandedOut, Id, Intake, later};
+use crate::shared::{Drain, Getter, Shared};
+use crate::state::{DrainLook, Look};
+use crate::{Cause, Key, QueueConfig, QueueStats, WorkItem};
 
 /// A fair work queue of de-duplicated keys; see the [crate](crate) for its contract.
 ///
@@ -25,14 +22,8 @@ use crate::{Cause, QueueConfig, QueueMetrics, QueueStats, WorkItem};
 ///
 /// `K` is what is processed, hashed once per operation and cloned once when it is handed out.
 /// `C` is what adds leave behind for the run that answers them, see [`Cause`].
-pub struct WorkQueue<K, C: Cause = ()> {
+pub struct WorkQueue<K: Key, C: Cause = ()> {
     shared: Arc<Shared<K, C>>,
-}
-
-struct Shared<K, C> {
-    hasher: DefaultHashBuilder,
-    state: Lock<State<K, C>>,
-    metrics: Option<Arc<dyn QueueMetrics>>,
 }
 
 /// How a drain ended.
@@ -44,16 +35,11 @@ pub enum Drained {
     Aborted,
 }
 
-impl<K: Clone + Eq + Hash, C: Cause> WorkQueue<K, C> {
+impl<K: Key, C: Cause> WorkQueue<K, C> {
     /// An empty queue.
     pub fn new(config: QueueConfig<K>) -> Self {
-        let engine = Engine::new(config.limiter, config.bucket);
         Self {
-            shared: Arc::new(Shared {
-                hasher: DefaultHashBuilder::default(),
-                state: Lock::new(State::new(engine)),
-                metrics: config.metrics,
-            }),
+            shared: Arc::new(Shared::new(config)),
         }
     }
 
@@ -66,12 +52,7 @@ impl<K: Clone + Eq + Hash, C: Cause> WorkQueue<K, C> {
 
     /// Like [`add`](Self::add), and leaves `cause` behind for the run that answers this add.
     pub fn add_with(&self, key: K, cause: C) {
-        let hash = self.shared.hasher.hash_one(&key);
-        let _spare = self.shared.enter(|state, now, effects| {
-            let added = state.engine.add(hash, key, cause, now);
-            effects.added += usize::from(added.is_new);
-            added.spare
-        });
+        self.shared.add(key, cause);
     }
 
     /// Asks for `key` to be processed once `delay` is over; at once if it is zero.
@@ -87,10 +68,10 @@ impl<K: Clone + Eq + Hash, C: Cause> WorkQueue<K, C> {
         if delay.is_zero() {
             return self.add(key);
         }
-        let hash = self.shared.hasher.hash_one(&key);
-        let _spare = self.shared.enter(|state, now, _| {
+        let hash = self.shared.hash(&key);
+        self.shared.enter(|state, now, _| {
             let at = later(now.unwrap_or_else(Instant::now), delay);
-            state.engine.add_after(hash, key, at).spare
+            state.engine.add_after(hash, key, at);
         });
     }
 
@@ -112,13 +93,12 @@ impl<K: Clone + Eq + Hash, C: Cause> WorkQueue<K, C> {
     /// reservations instead.
     pub fn add_rate_limited(&self, key: K) {
         self.shared.count_retry();
-        let hash = self.shared.hasher.hash_one(&key);
-        let _spare = self.shared.enter(|state, now, effects| {
+        let hash = self.shared.hash(&key);
+        self.shared.enter(|state, now, effects| {
             let now = now.unwrap_or_else(Instant::now);
-            let added = state.engine.add_rate_limited(hash, key, now);
+            state.engine.add_rate_limited(hash, key, now);
             // The limiter may say zero, and a token may be there.
             state.advance(now, effects);
-            added.spare
         });
     }
 
@@ -127,12 +107,12 @@ impl<K: Clone + Eq + Hash, C: Cause> WorkQueue<K, C> {
     /// Call it when `key` succeeded, or when nobody will try it again.
     /// It takes away no run and no retry that was asked for.
     pub fn forget(&self, key: &K) {
-        self.shared.state.lock().engine.forget(key);
+        self.shared.peek(|engine| engine.forget(key));
     }
 
     /// How often `key` failed since it was last forgotten, by the limiter's count.
     pub fn num_requeues(&self, key: &K) -> u32 {
-        self.shared.state.lock().engine.num_requeues(key)
+        self.shared.peek(|engine| engine.num_requeues(key))
     }
 
     /// Waits for the next key to process.
@@ -153,10 +133,7 @@ impl<K: Clone + Eq + Hash, C: Cause> WorkQueue<K, C> {
     ///
     /// If something is delayed while it is polled outside of a tokio runtime with a clock.
     pub async fn get(&self) -> Option<WorkItem<K, C>> {
-        let mut getter = Getter {
-            shared: &self.shared,
-            seat: None,
-        };
+        let mut getter = Getter::new(&self.shared);
         let mut alarm = pin!(None::<Sleep>);
         let item = poll_fn(|cx| {
             let budget = ready!(coop::poll_proceed(cx));
@@ -204,19 +181,9 @@ impl<K: Clone + Eq + Hash, C: Cause> WorkQueue<K, C> {
         self.shared.enter(|state, _, _| state.engine.stats())
     }
 
-    fn hand_out(&self, item: HandedOut<K, C>) -> WorkItem<K, C> {
-        if let Some(metrics) = &self.shared.metrics {
-            metrics.depth(-1);
-            metrics.queue_duration_seconds(item.waited.unwrap_or_default());
-        }
-        WorkItem::new(self.clone(), item.id, item.key, item.cause)
-    }
-}
-
-impl<K, C: Cause> WorkQueue<K, C> {
     /// Whether the queue takes no more keys: [`shutdown`](Self::shutdown) or a drain was called.
     pub fn is_shutting_down(&self) -> bool {
-        self.shared.state.lock().engine.intake() != Intake::Open
+        self.shared.peek(|engine| engine.intake() != Intake::Open)
     }
 
     /// Stops taking keys, drops all that is delayed or waits for a token, and aborts drains under way.
@@ -266,12 +233,13 @@ impl<K, C: Cause> WorkQueue<K, C> {
             return;
         };
         let now = Instant::now();
-        let state = self.shared.state.lock();
-        if state.engine.intake() != Intake::Open {
+        let unfinished = self.shared.peek(|engine| {
+            let is_open = engine.intake() == Intake::Open;
+            is_open.then(|| engine.unfinished(now))
+        });
+        let Some((total, longest)) = unfinished else {
             return;
-        }
-        let (total, longest) = state.engine.unfinished(now);
-        drop(state);
+        };
         metrics.unfinished_work_seconds(total);
         metrics.longest_running_processor_seconds(longest);
     }
@@ -285,15 +253,20 @@ impl<K, C: Cause> WorkQueue<K, C> {
         }
     }
 
+    fn hand_out(&self, item: HandedOut<K, C>) -> WorkItem<K, C> {
+        if let Some(metrics) = &self.shared.metrics {
+            metrics.depth(-1);
+            metrics.queue_duration_seconds(item.waited.unwrap_or_default());
+        }
+        WorkItem::new(self.clone(), item.id, item.key, item.cause)
+    }
+
     async fn drain_until(&self, intake: Intake) -> Drained {
         let ticket = self.shared.enter(|state, _, _| {
             state.engine.close(intake);
             state.drain_ticket()
         });
-        let mut drain = Drain {
-            shared: &self.shared,
-            seat: None,
-        };
+        let mut drain = Drain::new(&self.shared);
         poll_fn(|cx| match drain.look(ticket, cx.waker()) {
             DrainLook::Empty => Poll::Ready(Drained::Complete),
             DrainLook::Aborted => Poll::Ready(Drained::Aborted),
@@ -303,89 +276,7 @@ impl<K, C: Cause> WorkQueue<K, C> {
     }
 }
 
-impl<K, C: Cause> Shared<K, C> {
-    /// Enters the lock, brings the state to the present, changes it, settles it, and tells everybody
-    /// once outside of the lock.
-    ///
-    /// The clock is read only if somebody measures or something is delayed.
-    fn enter<T>(
-        &self,
-        change: impl FnOnce(&mut State<K, C>, Option<Instant>, &mut Effects) -> T,
-    ) -> T {
-        let mut effects = Effects::default();
-        let mut state = self.state.lock();
-        let now = if state.engine.next_deadline().is_some() {
-            let now = Instant::now();
-            state.advance(now, &mut effects);
-            Some(now)
-        } else {
-            self.metrics.is_some().then(Instant::now)
-        };
-        let result = change(&mut state, now, &mut effects);
-        state.settle(&mut effects);
-        drop(state);
-        if let Some(metrics) = &self.metrics {
-            for _ in 0..effects.added {
-                metrics.adds_total();
-                metrics.depth(1);
-            }
-        }
-        effects.wake.wake();
-        result
-    }
-
-    fn count_retry(&self) {
-        if let Some(metrics) = &self.metrics {
-            metrics.retries_total();
-        }
-    }
-}
-
-/// A `get` under way; dropped without an item, it passes a notification on.
-struct Getter<'a, K, C: Cause> {
-    shared: &'a Shared<K, C>,
-    seat: Option<Seat>,
-}
-
-impl<K: Clone + Eq + Hash, C: Cause> Getter<'_, K, C> {
-    fn look(&mut self, waker: &Waker) -> Look<K, C> {
-        self.shared
-            .enter(|state, now, effects| state.look(&mut self.seat, waker, now, effects))
-    }
-}
-
-impl<K, C: Cause> Drop for Getter<'_, K, C> {
-    fn drop(&mut self) {
-        if self.seat.is_some() {
-            self.shared
-                .enter(|state, _, effects| state.leave(&mut self.seat, effects));
-        }
-    }
-}
-
-/// A drain under way.
-struct Drain<'a, K, C: Cause> {
-    shared: &'a Shared<K, C>,
-    seat: Option<Seat>,
-}
-
-impl<K, C: Cause> Drain<'_, K, C> {
-    fn look(&mut self, ticket: u64, waker: &Waker) -> DrainLook {
-        self.shared
-            .enter(|state, _, effects| state.drained(ticket, &mut self.seat, waker, effects))
-    }
-}
-
-impl<K, C: Cause> Drop for Drain<'_, K, C> {
-    fn drop(&mut self) {
-        if self.seat.is_some() {
-            self.shared
-                .enter(|state, _, effects| state.leave_drain(&mut self.seat, effects));
-        }
-    }
-}
-
-impl<K, C: Cause> Clone for WorkQueue<K, C> {
+impl<K: Key, C: Cause> Clone for WorkQueue<K, C> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -393,19 +284,19 @@ impl<K, C: Cause> Clone for WorkQueue<K, C> {
     }
 }
 
-impl<K: Clone + Eq + Hash + Send + 'static> Default for WorkQueue<K> {
+impl<K: Key + Send + 'static> Default for WorkQueue<K> {
     /// A queue with [`QueueConfig::default`].
     fn default() -> Self {
         Self::new(QueueConfig::default())
     }
 }
 
-impl<K, C: Cause> fmt::Debug for WorkQueue<K, C> {
+impl<K: Key, C: Cause> fmt::Debug for WorkQueue<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.state.lock();
+        let stats = self.shared.peek(|engine| engine.stats());
         f.debug_struct("WorkQueue")
-            .field("stats", &state.engine.stats())
-            .field("is_shutting_down", &(state.engine.intake() != Intake::Open))
+            .field("stats", &stats)
+            .field("is_shutting_down", &self.is_shutting_down())
             .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,8 @@
 //! 2. If a deadline is ahead and getters wait, then one of them is notified, or one, the keeper, has
 //!    promised to look again by then.
 //! 3. Once no key will ever come, all getters are notified; once the queue is empty, all drains.
+//! 4. While a getter waits that is not notified, or a deadline is ahead, the inbox is eager: an add
+//!    does not lie there.
 //!
 //! A notified task gives its seat up when it looks, or when it is dropped without looking; either
 //! way passes through `settle`.
@@ -14,14 +16,14 @@
 #[cfg(test)]
 mod model;
 
-use std::hash::Hash;
 use std::task::Waker;
 
 use tokio::time::Instant;
 
-use crate::Cause;
-use crate::engine::{Engine, HandedOut};
+use crate::engine::{Engine, HandedOut, Intake};
+use crate::inbox::Add;
 use crate::waiters::{Seat, Waiters};
+use crate::{Cause, Key};
 
 pub(crate) struct State<K, C> {
     pub(crate) engine: Engine<K, C>,
@@ -31,6 +33,10 @@ pub(crate) struct State<K, C> {
     keeper: Option<Keeper>,
     /// How often `shutdown` told the drains of its time to give up.
     aborts: u64,
+    /// What the inbox was last told.
+    eager: bool,
+    /// Adds being taken in; empty but for that.
+    batch: Vec<Add<K, C>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +83,7 @@ pub(crate) enum DrainLook {
     Wait,
 }
 
-impl<K, C: Cause> State<K, C> {
+impl<K: Key, C: Cause> State<K, C> {
     pub(crate) fn new(engine: Engine<K, C>) -> Self {
         Self {
             engine,
@@ -85,6 +91,8 @@ impl<K, C: Cause> State<K, C> {
             drains: Waiters::default(),
             keeper: None,
             aborts: 0,
+            eager: false,
+            batch: Vec::new(),
         }
     }
 
@@ -136,8 +144,28 @@ impl<K, C: Cause> State<K, C> {
         effects.added += self.engine.advance(now);
     }
 
-    /// Restores the invariants at the top of this file.
-    pub(crate) fn settle(&mut self, effects: &mut Effects) {
+    /// Takes in the adds that `collect` puts into the list.
+    pub(crate) fn take_in(
+        &mut self,
+        collect: impl FnOnce(&mut Vec<Add<K, C>>),
+        effects: &mut Effects,
+    ) {
+        collect(&mut self.batch);
+        for add in self.batch.drain(..) {
+            let Add {
+                hash,
+                key,
+                cause,
+                at,
+            } = add;
+            effects.added += usize::from(self.engine.add(hash, key, cause, at));
+        }
+    }
+
+    /// Restores the invariants at the top of this file. Returns what the inbox has to be told, if
+    /// that is something new: whether somebody waits for adds.
+    #[must_use]
+    pub(crate) fn settle(&mut self, effects: &mut Effects) -> Option<bool> {
         if !self.getters.is_empty() {
             self.settle_getters(effects);
         }
@@ -146,6 +174,12 @@ impl<K, C: Cause> State<K, C> {
                 effects.wake.push(waker);
             }
         }
+        let eager = self.getters.has_waiting()
+            || self.engine.next_deadline().is_some()
+            || self.engine.intake() != Intake::Open;
+        let is_new = eager != self.eager;
+        self.eager = eager;
+        is_new.then_some(eager)
     }
 
     fn settle_getters(&mut self, effects: &mut Effects) {
@@ -192,7 +226,7 @@ impl<K, C: Cause> State<K, C> {
     }
 }
 
-impl<K: Clone + Eq + Hash, C: Cause> State<K, C> {
+impl<K: Key, C: Cause> State<K, C> {
     /// A getter looks for a key, and sits down to wait if there is none.
     pub(crate) fn look(
         &mut self,

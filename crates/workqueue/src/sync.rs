@@ -12,8 +12,8 @@ use std::sync as imp;
 
 /// A mutex that does not poison.
 ///
-/// A key whose `Hash`, `Eq` or `Clone` panics fails its own call; refusing every later call,
-/// the `done` of running items included, would turn one panic into a deadlock.
+/// Nothing panics under it but a key that should not. Refusing every call from then on, the end of
+/// running items included, would turn that into a deadlock.
 pub(crate) struct Lock<T>(imp::Mutex<T>);
 
 impl<T> Lock<T> {

@@ -26,6 +26,11 @@ impl Waiters {
         self.len() == 0
     }
 
+    /// Whether some task was not notified.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     pub(crate) fn notified(&self) -> usize {
         self.notified
     }

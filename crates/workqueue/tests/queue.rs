@@ -219,29 +219,6 @@ async fn a_panic_ends_the_run() {
     assert_eq!(queue.get().await.map(|item| *item), Some(1));
 }
 
-#[tokio::test]
-async fn a_key_that_panics_spoils_its_own_add_only() {
-    #[derive(Clone, Debug)]
-    struct Key(u32);
-    impl PartialEq for Key {
-        fn eq(&self, other: &Self) -> bool {
-            assert_ne!(other.0, 13);
-            self.0 == other.0
-        }
-    }
-    impl Eq for Key {}
-    impl std::hash::Hash for Key {
-        fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
-    }
-    let queue = WorkQueue::<Key>::default();
-    queue.add(Key(1));
-    let add = || queue.add(Key(13));
-    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(add)).is_err());
-    queue.add(Key(2));
-    assert_eq!(queue.get().await.map(|item| item.0), Some(1));
-    assert_eq!(queue.get().await.map(|item| item.0), Some(2));
-}
-
 #[derive(Default)]
 struct Causes(Vec<u32>);
 

@@ -91,8 +91,8 @@ impl<K, C> Entries<K, C> {
 }
 
 impl<K: Eq, C: Default> Entries<K, C> {
-    /// The entry of `key`, made on demand; the key is given back if there was one.
-    pub(super) fn intern(&mut self, hash: u64, key: K) -> (Id, Option<K>) {
+    /// The entry of `key`, made on demand.
+    pub(super) fn intern(&mut self, hash: u64, key: K) -> Id {
         let Self {
             table,
             slots,
@@ -107,7 +107,7 @@ impl<K: Eq, C: Default> Entries<K, C> {
             },
             |&id| slots[id.index()].as_ref().map_or(0, |entry| entry.hash),
         ) {
-            hash_table::Entry::Occupied(found) => return (*found.get(), Some(key)),
+            hash_table::Entry::Occupied(found) => return *found.get(),
             hash_table::Entry::Vacant(vacancy) => vacancy,
         };
         let id = vacant.pop().unwrap_or_else(|| {
@@ -124,7 +124,7 @@ impl<K: Eq, C: Default> Entries<K, C> {
             slot: 0,
         });
         vacancy.insert(id);
-        (id, None)
+        id
     }
 }
 

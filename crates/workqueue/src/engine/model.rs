@@ -236,13 +236,13 @@ fn check(ops: &[Op]) {
         let mut handed_out = None;
         match op {
             Op::Add(key) => {
-                became_due += usize::from(engine.add(hash(key), key, Adds(1), Some(now)).is_new);
+                became_due += usize::from(engine.add(hash(key), key, Adds(1), Some(now)));
             }
             Op::AddAfter(key, ms) => {
-                let _ = engine.add_after(hash(key), key, now + Duration::from_millis(ms));
+                engine.add_after(hash(key), key, now + Duration::from_millis(ms));
             }
             Op::AddRateLimited(key) => {
-                let _ = engine.add_rate_limited(hash(key), key, now);
+                engine.add_rate_limited(hash(key), key, now);
             }
             Op::Forget(key) => engine.forget(&key),
             Op::Get => {
@@ -338,8 +338,8 @@ fn an_engine_that_empties_after_many_keys_gives_its_memory_back() {
     let mut engine = Engine::<u32, ()>::new(Box::new(ItemExponential::default()), None);
     let now = Instant::now();
     for key in 0..10_000 {
-        let _ = engine.add(u64::from(key), key, (), None);
-        let _ = engine.add_after(u64::from(key), key, now + Duration::from_secs(1));
+        engine.add(u64::from(key), key, (), None);
+        engine.add_after(u64::from(key), key, now + Duration::from_secs(1));
     }
     for _ in 0..2 {
         while let Some(item) = engine.pop(None) {
@@ -350,6 +350,6 @@ fn an_engine_that_empties_after_many_keys_gives_its_memory_back() {
     assert!(engine.is_empty());
     assert_eq!(engine.entries.capacity(), 0);
     assert_eq!(engine.ready.capacity(), 0);
-    let _ = engine.add(7, 7, (), None);
+    engine.add(7, 7, (), None);
     assert_eq!(engine.pop(None).map(|item| item.key), Some(7));
 }

@@ -1,7 +1,7 @@
 //! The waiting side under every kind of history: no wake-up is lost.
 //!
-//! All sharing goes through one lock, so a history of whole operations is all there is; what threads
-//! can do beyond that, between two operations, is in `interleavings`.
+//! A history here is one of whole operations. What threads can do beyond that, between the locks of
+//! two operations, is in `interleavings`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{DrainLook, Effects, Look, State};
 use crate::engine::{Engine, Id, Intake};
+use crate::inbox::{Add, Inbox};
 use crate::waiters::Seat;
 use crate::{ItemExponential, TokenBucket};
 
@@ -88,6 +89,7 @@ impl Task {
 }
 
 struct World {
+    inbox: Inbox<u8, ()>,
     state: State<u8, ()>,
     now: Instant,
     getters: Vec<Task>,
@@ -101,6 +103,7 @@ impl World {
         let limiter = ItemExponential::new(Duration::from_millis(3), Duration::from_millis(30));
         let engine = Engine::new(Box::new(limiter.unwrap()), Some(bucket));
         Self {
+            inbox: Inbox::new(),
             state: State::new(engine),
             now: Instant::now(),
             getters: (0..GETTERS).map(|_| Task::default()).collect(),
@@ -113,23 +116,43 @@ impl World {
     fn enter<T>(&mut self, change: impl FnOnce(&mut Self, &mut Effects) -> T) -> T {
         let mut effects = Effects::default();
         self.state.advance(self.now, &mut effects);
+        self.state
+            .take_in(|batch| self.inbox.take(batch), &mut effects);
         let result = change(self, &mut effects);
-        self.state.settle(&mut effects);
+        if let Some(eager) = self.state.settle(&mut effects) {
+            assert!(!self.inbox.set_eager(eager), "nobody adds meanwhile");
+        }
         effects.wake.wake();
         result
     }
 
     fn apply(&mut self, op: Op) {
-        self.enter(|world, effects| match op {
-            Op::Add(key) => {
-                let _ = world.state.engine.add(u64::from(key), key, (), None);
+        if let Op::Add(key) = op {
+            let add = Add {
+                hash: u64::from(key),
+                key,
+                cause: (),
+                at: None,
+            };
+            let waited_for = self.inbox.push(add);
+            if waited_for {
+                self.enter(|_, _| ());
             }
+        } else {
+            self.apply_inside(op);
+        }
+        self.check(op);
+    }
+
+    fn apply_inside(&mut self, op: Op) {
+        self.enter(|world, effects| match op {
+            Op::Add(_) => unreachable!("it does not always enter"),
             Op::AddAfter(key, ms) => {
                 let at = world.now + Duration::from_millis(ms);
-                let _ = world.state.engine.add_after(u64::from(key), key, at);
+                world.state.engine.add_after(u64::from(key), key, at);
             }
             Op::AddRateLimited(key) => {
-                let _ = world
+                world
                     .state
                     .engine
                     .add_rate_limited(u64::from(key), key, world.now);
@@ -194,7 +217,6 @@ impl World {
                 world.state.abort_drains(effects);
             }
         });
-        self.check(op);
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Task> {
@@ -203,11 +225,16 @@ impl World {
 
     fn check(&self, op: Op) {
         let engine = &self.state.engine;
+        let collected = self.inbox.len();
         let waiting = self.waiting().count();
         let woken = self
             .waiting()
             .filter(|task| task.is_woken(self.now))
             .count();
+        assert!(
+            collected == 0 || woken == waiting,
+            "{collected} adds lie about after {op:?}"
+        );
         let wanted = if engine.is_finished() {
             waiting
         } else {
