@@ -75,6 +75,21 @@ pub(crate) fn check_patched(
     })
 }
 
+/// The status of an object of `resource` of which nothing is known; `None` if its kind has no status,
+/// or one that is free.
+pub(crate) fn default_status(resource: &Resource) -> Option<Value> {
+    let Origin::BuiltIn { definition } = &resource.origin else {
+        return None;
+    };
+    let schema = definitions().get(definition.as_deref()?)?;
+    let status = schema.child("status")?;
+    let mut value = json!({});
+    Decoder::default()
+        .definition(status.reference.as_deref()?, &mut value, Path::Root)
+        .ok()?;
+    Some(value)
+}
+
 /// Why an object is no object of its resource.
 enum Refusal {
     Decoding(String),

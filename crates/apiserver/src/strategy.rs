@@ -1,9 +1,15 @@
 //! What each kind does with the server-set parts of its objects: generation, status, and how it is deleted.
 
-use jiff::Timestamp;
-use serde_json::Value;
+mod addresses;
+mod prepare;
+mod quality;
 
+pub(crate) use self::addresses::allocate_addresses;
+pub(crate) use self::prepare::{prepare_for_create, prepare_for_update};
+use crate::crd;
 use crate::resource::{Origin, Resource};
+
+use serde_json::Value;
 
 /// The rules of one resource.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +33,7 @@ pub(crate) struct Rules {
 pub(crate) enum Generation {
     /// Never: the kind has no generation of its own.
     Untracked,
-    /// When any of these top-level fields changes.
+    /// When what stands at any of these JSON pointers changes.
     Fields(&'static [&'static str]),
     /// When anything but `metadata` changes.
     AllButMetadata,
@@ -46,20 +52,29 @@ pub(crate) enum Propagation {
 
 /// The rules of `resource`.
 pub(crate) fn rules(resource: &Resource) -> Rules {
-    let custom = !matches!(resource.origin, Origin::BuiltIn { .. });
+    let is_custom = matches!(resource.origin, Origin::Custom(_));
     let name = (resource.storage.group.as_str(), resource.plural.as_str());
     Rules {
-        generation: match custom {
+        generation: match is_custom {
             true if resource.subresource("status").is_some() => Generation::AllButMetadataAndStatus,
             true => Generation::AllButMetadata,
             false => generation(name),
         },
-        allow_unconditional_update: !custom && unconditional(name),
-        create_on_update: matches!(
+        allow_unconditional_update: !is_custom && allows_unconditional_update(name),
+        create_on_update: !is_custom && creates_on_update(name),
+        delete_returns_object: matches!(
             name,
-            ("coordination.k8s.io", "leases") | ("", "events" | "endpoints" | "limitranges")
+            (
+                "",
+                "persistentvolumeclaims"
+                    | "persistentvolumes"
+                    | "pods"
+                    | "podtemplates"
+                    | "resourcequotas"
+                    | "serviceaccounts"
+                    | "services"
+            )
         ),
-        delete_returns_object: matches!(name, ("", "services" | "pods" | "serviceaccounts")),
         graceful_delete: name == ("", "pods"),
         default_propagation: match name {
             ("batch", "jobs") | ("", "replicationcontrollers") => Propagation::Orphan,
@@ -70,101 +85,95 @@ pub(crate) fn rules(resource: &Resource) -> Rules {
 
 fn generation(name: (&str, &str)) -> Generation {
     match name {
-        ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets")
-        | ("", "pods" | "replicationcontrollers")
-        | ("batch", "jobs" | "cronjobs")
+        ("", "pods" | "replicationcontrollers")
+        | ("apiextensions.k8s.io", "customresourcedefinitions")
+        | ("apps", "daemonsets" | "deployments" | "replicasets" | "statefulsets")
+        | ("batch", "cronjobs" | "jobs")
+        | ("flowcontrol.apiserver.k8s.io", _)
+        | ("networking.k8s.io", "ingressclasses" | "ingresses" | "networkpolicies")
         | ("policy", "poddisruptionbudgets")
-        | ("networking.k8s.io", "ingresses" | "ingressclasses" | "networkpolicies")
-        | ("apiextensions.k8s.io", "customresourcedefinitions") => Generation::Fields(&["spec"]),
+        | ("resource.k8s.io", "deviceclasses" | "resourceslices")
+        | ("storage.k8s.io", "csidrivers") => Generation::Fields(&["/spec"]),
+        ("admissionregistration.k8s.io", _) => Generation::Fields(&["/spec", "/webhooks"]),
+        ("", "podtemplates") => Generation::Fields(&["/template"]),
+        ("discovery.k8s.io", "endpointslices") => {
+            Generation::Fields(&["/addressType", "/endpoints", "/ports", "/metadata/labels"])
+        }
+        // It begins with 1 and stays there.
+        ("scheduling.k8s.io", "priorityclasses") => Generation::Fields(&[]),
         _ => Generation::Untracked,
     }
 }
 
-fn unconditional(_name: (&str, &str)) -> bool {
-    true
+fn allows_unconditional_update(name: (&str, &str)) -> bool {
+    !matches!(
+        name,
+        (
+            "admissionregistration.k8s.io" | "apiextensions.k8s.io" | "apiregistration.k8s.io",
+            _
+        ) | ("coordination.k8s.io", "leases")
+            | ("node.k8s.io", "runtimeclasses")
+            | ("policy", "poddisruptionbudgets")
+            | (
+                "storage.k8s.io",
+                "csidrivers" | "csinodes" | "csistoragecapacities" | "volumeattachments"
+            )
+    )
 }
 
-/// Sets what the server alone may set in an object that is about to be created.
-///
-/// Call it once the name and `metadata.uid` are set: some kinds write the uid elsewhere too.
-pub(crate) fn prepare_for_create(resource: &Resource, object: &mut Value, _now: Timestamp) {
-    if resource.subresource("status").is_some()
-        && let Some(object) = object.as_object_mut()
-    {
-        object.remove("status");
-    }
-    match rules(resource).generation {
-        Generation::Untracked => {}
-        _ => object["metadata"]["generation"] = 1.into(),
-    }
+fn creates_on_update(name: (&str, &str)) -> bool {
+    matches!(
+        name,
+        ("", "endpoints" | "events" | "limitranges")
+            | ("coordination.k8s.io", "leases")
+            | ("rbac.authorization.k8s.io", _)
+    )
 }
 
-/// Restores in `new` what the endpoint may not change, and counts the generation.
+/// Mends what a server mends silently in an object that was sent, and says what it mended or
+/// what the client should know.
 ///
-/// `subresource` is `None` for the object itself, `Some("status")` for its status.
-pub(crate) fn prepare_for_update(
-    resource: &Resource,
-    new: &mut Value,
-    old: &Value,
-    subresource: Option<&str>,
-) {
-    if resource.subresource("status").is_some()
-        && let Some(object) = new.as_object_mut()
-    {
-        let (from_old, rest): (&[&str], _) = match subresource {
-            None => (&["status"], false),
-            Some("status") => (&[], true),
-            Some(_) => (&[], false),
-        };
-        for field in from_old {
-            restore(object, old, field);
-        }
-        if rest {
-            let status = object.remove("status");
-            *object = old.as_object().cloned().unwrap_or_default();
-            object.remove("status");
-            if let Some(status) = status {
-                object.insert("status".to_owned(), status);
+/// Returns the texts of warnings for the `Warning` header.
+pub(crate) fn review(resource: &Resource, object: &mut Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Origin::Custom(version) = &resource.origin {
+        warnings.extend(version.deprecation_warning.clone());
+    }
+    warnings.extend(unite_owners(object));
+    if resource.group == "apiextensions.k8s.io" {
+        warnings.extend(crd::unevaluated_rules_warning(object));
+    }
+    warnings
+}
+
+/// Keeps the first of several references to one owner.
+fn unite_owners(object: &mut Value) -> Option<String> {
+    let references = object
+        .get_mut("metadata")?
+        .get_mut("ownerReferences")?
+        .as_array_mut()?;
+    let mut seen: Vec<Value> = Vec::new();
+    let mut twice: Vec<String> = Vec::new();
+    references.retain(|reference| {
+        let is_new = !seen.contains(reference);
+        if is_new {
+            seen.push(reference.clone());
+        } else {
+            let uid = reference["uid"].as_str().unwrap_or_default().to_owned();
+            if !twice.contains(&uid) {
+                twice.push(uid);
             }
         }
-    }
-    let generation = old["metadata"]["generation"].as_i64();
-    let changed = match rules(resource).generation {
-        Generation::Untracked => false,
-        Generation::Fields(fields) => fields.iter().any(|f| new.get(f) != old.get(f)),
-        Generation::AllButMetadata => differs_beyond(new, old, &["metadata"]),
-        Generation::AllButMetadataAndStatus => differs_beyond(new, old, &["metadata", "status"]),
-    };
-    match generation {
-        Some(generation) => {
-            new["metadata"]["generation"] = (generation + i64::from(changed)).into();
-        }
-        None => {
-            if let Some(metadata) = new["metadata"].as_object_mut() {
-                metadata.remove("generation");
-            }
-        }
-    }
+        is_new
+    });
+    (!twice.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, \
+             and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            twice.join(", ")
+        )
+    })
 }
 
-fn restore(object: &mut serde_json::Map<String, Value>, old: &Value, field: &str) {
-    match old.get(field) {
-        Some(value) => object.insert(field.to_owned(), value.clone()),
-        None => object.remove(field),
-    };
-}
-
-fn differs_beyond(new: &Value, old: &Value, ignored: &[&str]) -> bool {
-    let keys = |value: &Value| -> Vec<String> {
-        value
-            .as_object()
-            .map(|o| {
-                o.keys()
-                    .filter(|k| !ignored.contains(&k.as_str()))
-                    .cloned()
-                    .collect()
-            })
-            .unwrap_or_default()
-    };
-    keys(new) != keys(old) || keys(new).iter().any(|k| new.get(k) != old.get(k))
-}
+#[cfg(test)]
+mod tests;
