@@ -47,15 +47,6 @@ pub(crate) struct Core {
     pub(crate) faults: Faults,
 }
 
-/// What a write has done.
-#[derive(Clone, Debug)]
-pub(crate) struct Written {
-    /// The object as the answer shows it.
-    pub(crate) object: Arc<Stored>,
-    /// Texts for the `Warning` header.
-    pub(crate) warnings: Vec<String>,
-}
-
 impl Core {
     pub(crate) fn new(config: Config) -> Self {
         Self {

@@ -27,6 +27,7 @@ use crate::pages;
 use crate::registry::Resources;
 use crate::representation::{Representation, encode_error};
 use crate::request::{Query, Route, Target};
+use crate::resource::Origin;
 use crate::response::ResponseBody;
 
 /// One request, being answered.
@@ -94,11 +95,11 @@ pub(crate) fn refusal(accept: Option<&str>, error: &ApiError) -> Response<Respon
 
 /// The answer to a request that is about no resource.
 fn page(request: &Parts, resources: &Resources) -> Result<Answer, ApiError> {
-    if request.method != Method::GET {
-        return Err(ApiError::method_not_allowed());
-    }
     let accept = header(&request.headers, &ACCEPT);
     let page = pages::page(request.uri.path(), accept, resources)?;
+    if request.method != Method::GET && page.code != StatusCode::NOT_FOUND {
+        return Err(ApiError::method_not_allowed());
+    }
     let known = header(&request.headers, &IF_NONE_MATCH);
     let unchanged = page.etag.is_some() && page.etag.as_deref() == known;
     Ok(Answer {
@@ -116,6 +117,14 @@ fn page(request: &Parts, resources: &Resources) -> Result<Answer, ApiError> {
 
 impl Exchange<'_> {
     fn answer(self, method: &Method) -> Result<Answer, ApiError> {
+        let deprecation = match &self.target.resource.origin {
+            Origin::Custom(version) => version.deprecation_warning.clone(),
+            Origin::BuiltIn { .. } => None,
+        };
+        Ok(self.dispatch(method)?.with_warnings(deprecation))
+    }
+
+    fn dispatch(self, method: &Method) -> Result<Answer, ApiError> {
         if self.target.subresource.is_some() {
             return self.subresource(method);
         }
@@ -170,7 +179,7 @@ impl Answer {
         Self::new(code, content_type, representation.encode(value))
     }
 
-    fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+    fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
         self.warnings.extend(warnings);
         self
     }

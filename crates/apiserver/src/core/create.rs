@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::core::{Core, Written, namespace};
+use crate::core::{Core, namespace};
 use crate::error::{ApiError, Cause};
 use crate::request::{DryRun, WriteOptions};
 use crate::resource::Resource;
@@ -30,7 +30,7 @@ impl Core {
         namespace: &str,
         mut object: Value,
         options: WriteOptions,
-    ) -> Result<Written, ApiError> {
+    ) -> Result<Arc<Stored>, ApiError> {
         place(&mut object, namespace)?;
         defaults::apply(resource, &mut object);
         let said = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -66,10 +66,7 @@ impl Core {
         if options.dry_run == DryRun::No {
             self.after_write(resource, object.key());
         }
-        Ok(Written {
-            object,
-            warnings: Vec::new(),
-        })
+        Ok(object)
     }
 
     /// The key of a new object, whose name is generated if it has none.

@@ -158,7 +158,18 @@ impl Core {
             return;
         }
         let storage = storage_of(definition.value());
-        let resources = crd::resources_of(definition.value()).unwrap_or_default();
+        let resources = match crd::resources_of(definition.value()) {
+            Ok(resources) => resources,
+            Err(causes) => {
+                // Validation let it through: what is served stays as it is.
+                tracing::warn!(
+                    definition = key.name(),
+                    ?causes,
+                    "definition cannot be served"
+                );
+                return;
+            }
+        };
         let now = self.timestamp();
         let problem = names::conflict(&self.registry.resources(), &storage, definition.value());
         let accepted = problem.is_none();

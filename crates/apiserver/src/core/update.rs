@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::core::Core;
 use crate::core::create::metadata;
-use crate::core::{Core, Written};
 use crate::error::{ApiError, Cause};
 use crate::request::{DryRun, WriteOptions};
 use crate::resource::{Origin, Resource};
@@ -44,7 +44,7 @@ impl Core {
         subresource: Option<&str>,
         options: WriteOptions,
         object: &Value,
-    ) -> Result<Written, ApiError> {
+    ) -> Result<Arc<Stored>, ApiError> {
         self.update(resource, key, subresource, options, |current| {
             check_uid(resource, key, object, current)?;
             Ok(object.clone())
@@ -68,8 +68,8 @@ impl Core {
         subresource: Option<&str>,
         options: WriteOptions,
         mut change: impl FnMut(&Value) -> Result<Value, ApiError>,
-    ) -> Result<Written, ApiError> {
-        let (written, effect) = self.change(resource, key, options.dry_run, |current| {
+    ) -> Result<Arc<Stored>, ApiError> {
+        let (object, effect) = self.change(resource, key, options.dry_run, |current| {
             let shown = conversion::from_storage(resource, current.value());
             let mut new = change(&shown)?;
             check_identity(&new, key)?;
@@ -85,7 +85,7 @@ impl Core {
             }
         })?;
         self.follow(resource, key, effect);
-        Ok(written)
+        Ok(object)
     }
 
     /// Changes a stored object as the server itself does, past the rules for clients.
@@ -99,10 +99,10 @@ impl Core {
         key: &Key,
         dry_run: DryRun,
         change: impl FnMut(&mut Value) -> Result<(), ApiError>,
-    ) -> Result<Written, ApiError> {
-        let (written, effect) = self.amend_stored(resource, key, dry_run, change)?;
+    ) -> Result<Arc<Stored>, ApiError> {
+        let (object, effect) = self.amend_stored(resource, key, dry_run, change)?;
         self.follow(resource, key, effect);
-        Ok(written)
+        Ok(object)
     }
 
     /// As [`Core::amend`], without what the change means for definitions.
@@ -112,7 +112,7 @@ impl Core {
         key: &Key,
         dry_run: DryRun,
         mut change: impl FnMut(&mut Value) -> Result<(), ApiError>,
-    ) -> Result<(Written, Effect), ApiError> {
+    ) -> Result<(Arc<Stored>, Effect), ApiError> {
         self.change(resource, key, dry_run, |current| {
             let mut new = current.value().clone();
             change(&mut new)?;
@@ -136,7 +136,7 @@ impl Core {
         key: &Key,
         dry_run: DryRun,
         mut compute: impl FnMut(&Arc<Stored>) -> Result<Value, ApiError>,
-    ) -> Result<(Written, Effect), ApiError> {
+    ) -> Result<(Arc<Stored>, Effect), ApiError> {
         let mut outcome = |current: &Arc<Stored>| {
             let new = compute(current)?;
             Ok::<_, ApiError>(if new == *current.value() {
@@ -176,10 +176,10 @@ fn apply(
     current: &Arc<Stored>,
     outcome: Outcome,
     dry_run: DryRun,
-) -> (Written, Effect) {
+) -> (Arc<Stored>, Effect) {
     let key = current.key();
     let as_current = |value| Arc::new(Stored::new(key.clone(), current.revision(), value));
-    let (object, effect) = match (outcome, dry_run) {
+    match (outcome, dry_run) {
         (Outcome::Unchanged, _) => (Arc::clone(current), Effect::None),
         (Outcome::Changed(new), DryRun::No) => {
             let object = transaction.put(&resource.storage, key.clone(), new);
@@ -192,12 +192,7 @@ fn apply(
         (Outcome::Changed(new) | Outcome::Released(new), DryRun::All) => {
             (as_current(new), Effect::None)
         }
-    };
-    let written = Written {
-        object,
-        warnings: Vec::new(),
-    };
-    (written, effect)
+    }
 }
 
 /// Whether an object that is being deleted has nothing left to wait for.

@@ -163,7 +163,7 @@ impl Exchange<'_> {
         let written = self
             .core
             .update(resource, &self.key()?, None, options, change)?;
-        let scale = self.scale_places()?.scale(written.object.value());
+        let scale = self.scale_places()?.scale(written.value());
         Ok(Answer::value(StatusCode::OK, representation, &scale))
     }
 }

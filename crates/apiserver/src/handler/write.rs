@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use crate::body;
 use crate::core::{Deleted, Page};
+use crate::crd;
 use crate::error::ApiError;
 use crate::fields;
 use crate::handler::{Answer, Exchange, encode};
 use crate::patch::{self, PatchType};
 use crate::request::{DeleteOptions, ListOptions, WriteOptions};
-use crate::resource::Origin;
+use crate::resource::{Origin, Resource};
+use crate::store::Stored;
 use crate::strategy;
 
 impl Exchange<'_> {
@@ -26,10 +28,10 @@ impl Exchange<'_> {
         let written = self
             .core
             .create(resource, self.target.namespace(), object, options)?;
-        let answer = encode::object(StatusCode::CREATED, &view, resource, &written.object)?;
+        let answer = encode::object(StatusCode::CREATED, &view, resource, &written)?;
         Ok(answer
             .with_warnings(warnings)
-            .with_warnings(written.warnings))
+            .with_warnings(doubts(resource, &written)))
     }
 
     pub(super) fn update(self, subresource: Option<&str>) -> Result<Answer, ApiError> {
@@ -54,10 +56,10 @@ impl Exchange<'_> {
             }
             updated => (StatusCode::OK, updated?),
         };
-        let answer = encode::object(code, &view, resource, &written.object)?;
+        let answer = encode::object(code, &view, resource, &written)?;
         Ok(answer
             .with_warnings(warnings)
-            .with_warnings(written.warnings))
+            .with_warnings(doubts(resource, &written)))
     }
 
     pub(super) fn patch(self, subresource: Option<&str>) -> Result<Answer, ApiError> {
@@ -75,10 +77,10 @@ impl Exchange<'_> {
                         fields::check_patched(resource, &mut new, options.field_validation, &text)?;
                     Ok(new)
                 })?;
-        let answer = encode::object(StatusCode::OK, &view, resource, &written.object)?;
+        let answer = encode::object(StatusCode::OK, &view, resource, &written)?;
         Ok(answer
             .with_warnings(warnings)
-            .with_warnings(written.warnings))
+            .with_warnings(doubts(resource, &written)))
     }
 
     pub(super) fn delete(self) -> Result<Answer, ApiError> {
@@ -175,4 +177,12 @@ impl Exchange<'_> {
         };
         DeleteOptions::parse(&self.query, body.as_ref())
     }
+}
+
+/// What is stored but will not do what its author expects.
+fn doubts(resource: &Resource, object: &Stored) -> Option<String> {
+    if resource.qualified() != "customresourcedefinitions.apiextensions.k8s.io" {
+        return None;
+    }
+    crd::unevaluated_rules_warning(object.value())
 }
