@@ -29,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 /// version, POST /debug/bookmarks sends a bookmark to every watch, and POST /debug/drop-watches
 /// ends them all.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 struct Flags {
     /// Address to listen on: a loopback address and a port, where port 0 takes any free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6443", value_parser = loopback)]
