@@ -19,8 +19,14 @@ mod fan_out;
 mod faults;
 #[path = "api/garbage.rs"]
 mod garbage;
+#[path = "api/kubectl_requests.rs"]
+mod kubectl_requests;
 #[path = "api/lists.rs"]
 mod lists;
+#[path = "api/namespaces.rs"]
+mod namespaces;
+#[path = "api/pods.rs"]
+mod pods;
 #[path = "api/refusals.rs"]
 mod refusals;
 #[path = "api/representations.rs"]
