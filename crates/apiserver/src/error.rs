@@ -44,10 +44,19 @@ pub(crate) struct Cause {
 impl Cause {
     /// A value that breaks a rule; `value` is shown as JSON.
     pub(crate) fn invalid(field: impl Into<String>, value: &Value, why: impl Display) -> Self {
+        Self::invalid_shown(field, value, why)
+    }
+
+    /// As [`Cause::invalid`], for a value whose fields are shown in an order of their own.
+    pub(crate) fn invalid_shown(
+        field: impl Into<String>,
+        shown: impl Display,
+        why: impl Display,
+    ) -> Self {
         Self {
             reason: "FieldValueInvalid",
             field: field.into(),
-            message: format!("Invalid value: {value}: {why}"),
+            message: format!("Invalid value: {shown}: {why}"),
         }
     }
 
