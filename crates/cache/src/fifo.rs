@@ -239,7 +239,6 @@ impl<K> fmt::Debug for DeltaFifo<K> {
 }
 
 /// Deltas that came out together; dropping it says that they are processed.
-#[derive(Debug)]
 pub struct Batch<K> {
     deltas: Vec<Delta<K>>,
     version: Option<ResourceVersion>,
@@ -278,8 +277,12 @@ impl<K> Drop for Batch<K> {
     }
 }
 
-impl<K> fmt::Debug for Shared<K> {
+impl<K> fmt::Debug for Batch<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("Batch")
+            .field("deltas", &self.deltas)
+            .field("version", &self.version)
+            .field("initial", &self.initial)
+            .finish_non_exhaustive()
     }
 }

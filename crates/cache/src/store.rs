@@ -323,7 +323,6 @@ impl<K> fmt::Debug for Store<K> {
 }
 
 /// Tells when a store has changed.
-#[derive(Debug)]
 pub struct VersionChanges<K> {
     store: Store<K>,
     receiver: watch::Receiver<Progress>,
@@ -353,5 +352,11 @@ impl<K> VersionChanges<K> {
             return Err(StoreError::Closed);
         }
         Ok(self.store.resource_version())
+    }
+}
+
+impl<K> fmt::Debug for VersionChanges<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VersionChanges").field(&self.store).finish()
     }
 }

@@ -346,12 +346,32 @@ fn find<T: Keyed, Q: Ord + ?Sized>(items: &[T], key: &Q) -> Result<usize, usize>
 where
     T::Key: Borrow<Q>,
 {
-    items.binary_search_by(|item| item.key().borrow().cmp(key))
+    search(items.len(), |at| items[at].key().borrow().cmp(key))
 }
 
 /// The child that holds `key` if any does.
 fn child_of<K: Borrow<Q>, Q: Ord + ?Sized>(fences: &[K], key: &Q) -> usize {
-    fences.partition_point(|fence| fence.borrow().cmp(key) != Ordering::Greater)
+    match search(fences.len(), |at| fences[at].borrow().cmp(key)) {
+        Ok(at) => at + 1,
+        Err(at) => at,
+    }
+}
+
+/// Where among `len` ordered elements the one is that compares equal, or would be.
+///
+/// The standard library's search is free of branches. Here each comparison reads a key that is
+/// somewhere else in memory, so it pays to guess and read ahead.
+fn search(len: usize, compare: impl Fn(usize) -> Ordering) -> Result<usize, usize> {
+    let (mut low, mut high) = (0, len);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        match compare(middle) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
+            Ordering::Equal => return Ok(middle),
+        }
+    }
+    Err(low)
 }
 
 fn inserted<E: Clone>(elements: &[E], at: usize, element: E) -> Arc<[E]> {

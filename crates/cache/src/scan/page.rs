@@ -4,7 +4,7 @@ use crate::source::{Page, PageSink, Undecodable};
 use crate::version::ResourceVersion;
 
 /// How much more text to wait for, at least, before an incomplete item is tried again.
-const PATIENCE: usize = 64 * 1024;
+const PATIENCE: usize = 256 * 1024;
 
 /// Splits the text of a list into its items while it arrives, in one pass.
 ///

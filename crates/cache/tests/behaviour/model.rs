@@ -237,6 +237,8 @@ fn by_label() -> Index<ConfigMap> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     /// Whatever a source's history, however the log is batched and compressed: the store ends up
     /// with the source's state, its indexes agree with it, and its events are a consistent story.
     #[test]
@@ -333,7 +335,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Answers to client-go's `TestHammerController`, `TestUpdate` and `TestResetWatch`: whatever is
     /// done to a source, once it is quiet the store has its state.

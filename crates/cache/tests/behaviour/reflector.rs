@@ -1,7 +1,10 @@
 //! Lists, watches and what follows their failures.
 
-use kubewright_cache::testing::{Answer, FakeSource};
-use kubewright_cache::{Operation, ResourceVersion, SourceError, VersionMatch};
+use kubewright_cache::testing::{Answer, FakeSource, FakeWatch};
+use kubewright_cache::{
+    ListOptions, ListerWatcher, Operation, Page, PageSink, ResourceVersion, SourceError,
+    VersionMatch, WatchOptions,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::rig::{Rig, busy, expired, internal, key, object, seconds, unreachable};
@@ -225,6 +228,46 @@ async fn an_expired_continue_token_leads_to_one_whole_list() {
     );
     assert_eq!(rig.store.len(), 9);
     rig.stop().await;
+}
+
+/// A server that goes on with later pages from a newer state than it began with may have changed
+/// what the first page holds; a watch from the first page's version tells.
+#[tokio::test(start_paused = true)]
+async fn the_version_of_a_list_is_that_of_its_first_page() {
+    let source = FakeSource::new().without_cache();
+    for name in ["a", "b", "c"] {
+        source.apply(object(name));
+    }
+    let rig = Rig::configured(Inconsistent(source.clone()), |reflector, _| {
+        reflector.page_size = 2.try_into().ok();
+    });
+    rig.settle().await;
+    assert_eq!(source.watches()[0].resource_version, "3");
+    assert_eq!(rig.events(), ["+a@1!", "+b@2!", "+c@3!", "~a@1>4"]);
+    rig.stop().await;
+}
+
+/// Changes an object while a list is between its pages, and lets later pages say so.
+struct Inconsistent(FakeSource);
+
+impl ListerWatcher for Inconsistent {
+    type Watch = FakeWatch;
+
+    async fn list(
+        &self,
+        options: &ListOptions,
+        items: &mut dyn PageSink,
+    ) -> Result<Page, SourceError> {
+        let mut page = self.0.list(options, items).await?;
+        if options.continue_token.is_some() {
+            page.resource_version = self.0.apply(object("a"));
+        }
+        Ok(page)
+    }
+
+    async fn watch(&self, options: &WatchOptions) -> Result<FakeWatch, SourceError> {
+        self.0.watch(options).await
+    }
 }
 
 /// Answers to client-go's `TestReflectorListAndWatchWithErrors`.

@@ -303,7 +303,7 @@ fn assert_agrees(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn a_scan_finds_what_a_parser_finds(text in object()) {
