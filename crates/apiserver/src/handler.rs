@@ -179,8 +179,13 @@ impl Answer {
         Self::new(code, content_type, representation.encode(value))
     }
 
+    /// Adds warnings; each text is said once.
     fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
-        self.warnings.extend(warnings);
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
         self
     }
 

@@ -240,6 +240,11 @@ impl Transaction<'_> {
         self.store.get(id, key)
     }
 
+    /// All objects of a resource.
+    pub(crate) fn snapshot(&self, id: &StorageId) -> Snapshot {
+        self.store.snapshot(id)
+    }
+
     /// Writes an object, new or changed, and sets its `metadata.resourceVersion`.
     pub(crate) fn put(&mut self, id: &StorageId, key: Key, mut value: Value) -> Arc<Stored> {
         let shard = self.store.shard(id);

@@ -8,7 +8,7 @@ use crate::core::{Core, namespace};
 use crate::error::{ApiError, Cause};
 use crate::request::{DryRun, WriteOptions};
 use crate::resource::Resource;
-use crate::store::{Key, Stored};
+use crate::store::{Key, Stored, Transaction};
 use crate::{conversion, defaults, strategy, validation};
 
 /// How many generated names are tried until one is free.
@@ -101,7 +101,7 @@ impl Core {
         &self,
         resource: &Resource,
         key: Key,
-        object: Value,
+        mut object: Value,
         options: WriteOptions,
     ) -> Result<Arc<Stored>, ApiError> {
         self.store.commit(|transaction| {
@@ -116,12 +116,29 @@ impl Core {
                     false => taken,
                 });
             }
+            allocate(transaction, resource, &key, &mut object)?;
             Ok(match options.dry_run {
                 DryRun::No => transaction.put(&resource.storage, key, object),
                 DryRun::All => Arc::new(Stored::new(key, 0, object)),
             })
         })
     }
+}
+
+/// Gives an object what no other object may have, which only the writer can tell.
+pub(super) fn allocate(
+    transaction: &Transaction<'_>,
+    resource: &Resource,
+    key: &Key,
+    object: &mut Value,
+) -> Result<(), ApiError> {
+    if resource.qualified() != "services" {
+        return Ok(());
+    }
+    let services = transaction.snapshot(&resource.storage);
+    let others = services.range(None, None).map(|service| service.value());
+    strategy::allocate_addresses(object, others)
+        .map_err(|causes| ApiError::invalid(resource, key.name(), causes))
 }
 
 /// Puts an object where its path says.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::core::Core;
-use crate::core::create::metadata;
+use crate::core::create::{allocate, metadata};
 use crate::error::{ApiError, Cause};
 use crate::request::{DryRun, WriteOptions};
 use crate::resource::{Origin, Resource};
@@ -157,7 +157,7 @@ impl Core {
                     .then(|| apply(transaction, resource, &current, outcome, dry_run))
             });
             if let Some(written) = written {
-                return Ok(written);
+                return written;
             }
         }
         self.store.commit(|transaction| {
@@ -165,21 +165,25 @@ impl Core {
                 .get(&resource.storage, key)
                 .ok_or_else(|| ApiError::not_found(resource, key.name()))?;
             let outcome = outcome(&current)?;
-            Ok(apply(transaction, resource, &current, outcome, dry_run))
+            apply(transaction, resource, &current, outcome, dry_run)
         })
     }
 }
 
+/// Writes what a change comes to.
 fn apply(
     transaction: &mut Transaction<'_>,
     resource: &Resource,
     current: &Arc<Stored>,
-    outcome: Outcome,
+    mut outcome: Outcome,
     dry_run: DryRun,
-) -> (Arc<Stored>, Effect) {
+) -> Result<(Arc<Stored>, Effect), ApiError> {
     let key = current.key();
     let as_current = |value| Arc::new(Stored::new(key.clone(), current.revision(), value));
-    match (outcome, dry_run) {
+    if let Outcome::Changed(new) = &mut outcome {
+        allocate(transaction, resource, key, new)?;
+    }
+    Ok(match (outcome, dry_run) {
         (Outcome::Unchanged, _) => (Arc::clone(current), Effect::None),
         (Outcome::Changed(new), DryRun::No) => {
             let object = transaction.put(&resource.storage, key.clone(), new);
@@ -192,7 +196,7 @@ fn apply(
         (Outcome::Changed(new) | Outcome::Released(new), DryRun::All) => {
             (as_current(new), Effect::None)
         }
-    }
+    })
 }
 
 /// Whether an object that is being deleted has nothing left to wait for.
@@ -275,7 +279,7 @@ fn check_version(
         "" | "0" => {
             let cause = Cause::invalid(
                 "metadata.resourceVersion",
-                &0.into(),
+                &Value::from(0),
                 "must be specified for an update",
             );
             Err(ApiError::invalid_kind(

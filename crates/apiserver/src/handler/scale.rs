@@ -97,7 +97,7 @@ impl<'a> Places<'a> {
         };
         if wanted < 0 {
             let why = "must be greater than or equal to 0";
-            let cause = Cause::invalid("spec.replicas", &wanted.into(), why);
+            let cause = Cause::invalid("spec.replicas", &Value::from(wanted), why);
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             return Err(ApiError::invalid_kind(
                 "autoscaling",

@@ -6,14 +6,12 @@ use serde_json::{Value, json};
 
 use crate::body;
 use crate::core::{Deleted, Page};
-use crate::crd;
 use crate::error::ApiError;
 use crate::fields;
 use crate::handler::{Answer, Exchange, encode};
 use crate::patch::{self, PatchType};
 use crate::request::{DeleteOptions, ListOptions, WriteOptions};
-use crate::resource::{Origin, Resource};
-use crate::store::Stored;
+use crate::resource::Origin;
 use crate::strategy;
 
 impl Exchange<'_> {
@@ -29,9 +27,7 @@ impl Exchange<'_> {
             .core
             .create(resource, self.target.namespace(), object, options)?;
         let answer = encode::object(StatusCode::CREATED, &view, resource, &written)?;
-        Ok(answer
-            .with_warnings(warnings)
-            .with_warnings(doubts(resource, &written)))
+        Ok(answer.with_warnings(warnings))
     }
 
     pub(super) fn update(self, subresource: Option<&str>) -> Result<Answer, ApiError> {
@@ -57,9 +53,7 @@ impl Exchange<'_> {
             updated => (StatusCode::OK, updated?),
         };
         let answer = encode::object(code, &view, resource, &written)?;
-        Ok(answer
-            .with_warnings(warnings)
-            .with_warnings(doubts(resource, &written)))
+        Ok(answer.with_warnings(warnings))
     }
 
     pub(super) fn patch(self, subresource: Option<&str>) -> Result<Answer, ApiError> {
@@ -75,12 +69,11 @@ impl Exchange<'_> {
                     let mut new = patch::apply(kind, resource, current, patch.clone())?;
                     warnings =
                         fields::check_patched(resource, &mut new, options.field_validation, &text)?;
+                    warnings.extend(strategy::review(resource, &mut new));
                     Ok(new)
                 })?;
         let answer = encode::object(StatusCode::OK, &view, resource, &written)?;
-        Ok(answer
-            .with_warnings(warnings)
-            .with_warnings(doubts(resource, &written)))
+        Ok(answer.with_warnings(warnings))
     }
 
     pub(super) fn delete(self) -> Result<Answer, ApiError> {
@@ -142,12 +135,13 @@ impl Exchange<'_> {
         let body = body::decode(self.header(&CONTENT_TYPE), &self.body)?;
         let mut object = body.value;
         let resource = &self.target.resource;
-        let warnings = fields::check(
+        let mut warnings = fields::check(
             resource,
             &mut object,
             options.field_validation,
             &body.duplicates,
         )?;
+        warnings.extend(strategy::review(resource, &mut object));
         Ok((object, warnings))
     }
 
@@ -177,12 +171,4 @@ impl Exchange<'_> {
         };
         DeleteOptions::parse(&self.query, body.as_ref())
     }
-}
-
-/// What is stored but will not do what its author expects.
-fn doubts(resource: &Resource, object: &Stored) -> Option<String> {
-    if resource.qualified() != "customresourcedefinitions.apiextensions.k8s.io" {
-        return None;
-    }
-    crd::unevaluated_rules_warning(object.value())
 }

@@ -197,8 +197,8 @@ async fn put_goes_to_the_object_that_the_path_names() {
     }));
     let lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
     let body = json!({ "metadata": { "name": "l" }, "spec": { "holderIdentity": "me" } });
-    server.put(lease, body.clone()).await.is(201);
-    server.put(lease, body).await.is(200);
+    let created = server.put(lease, body).await.is(201);
+    server.put(lease, created.body).await.is(200);
 }
 
 #[tokio::test(start_paused = true)]
