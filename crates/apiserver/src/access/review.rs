@@ -125,14 +125,23 @@ mod tests {
     use super::*;
     use crate::registry::Registry;
 
-    fn ask(group: &str, plural: &str, user: &User, spec: Value) -> Result<Value, ApiError> {
+    const SELF: &str = "selfsubjectaccessreviews";
+
+    fn ask(user: &User, plural: &str, spec: &Value) -> Result<Value, ApiError> {
         let resources = Registry::kubernetes().resources();
-        let resource = resources.get(group, "v1", plural).unwrap();
+        let resource = resources
+            .iter()
+            .find(|found| found.plural == plural)
+            .unwrap();
         let review =
             json!({"kind": resource.kind, "apiVersion": resource.api_version(), "spec": spec});
         let namespace = resource.namespaced.then_some("ns");
         let now = "2024-01-01T00:00:00Z".parse().unwrap();
         answer(resource, namespace, review, user, &policy(), now)
+    }
+
+    fn ask_as_administrator(plural: &str, spec: &Value) -> Result<Value, ApiError> {
+        ask(&User::administrator(), plural, spec)
     }
 
     fn pods(namespace: &str) -> Value {
@@ -142,15 +151,8 @@ mod tests {
     #[test]
     fn the_administrator_may_and_is_told_so() {
         let spec = json!({"resourceAttributes": pods("x")});
-        let review = ask(
-            ACCESS,
-            "selfsubjectaccessreviews",
-            &User::administrator(),
-            spec.clone(),
-        )
-        .unwrap();
         assert_eq!(
-            review,
+            ask_as_administrator(SELF, &spec).unwrap(),
             json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {},
                    "spec": spec, "status": {"allowed": true}})
         );
@@ -159,95 +161,67 @@ mod tests {
     #[test]
     fn others_may_what_they_are_granted() {
         let jane = user("jane", &["system:authenticated"]);
-        let allowed = |namespace: &str| {
-            let spec = json!({"resourceAttributes": pods(namespace)});
-            ask(ACCESS, "selfsubjectaccessreviews", &jane, spec).unwrap()["status"]["allowed"]
-                .clone()
-        };
-        assert_eq!((allowed("ns"), allowed("x")), (json!(true), json!(false)));
-        let about = |spec: Value| {
-            let review = ask(ACCESS, "subjectaccessreviews", &User::administrator(), spec).unwrap();
-            review["status"]["allowed"].clone()
-        };
+        let granted = json!({"resourceAttributes": pods("ns")});
         assert_eq!(
-            about(json!({"user": "jane", "resourceAttributes": pods("ns")})),
+            ask(&jane, SELF, &granted).unwrap()["status"]["allowed"],
             true
         );
+        let elsewhere = json!({"resourceAttributes": pods("x")});
         assert_eq!(
-            about(json!({"user": "joe", "resourceAttributes": pods("ns")})),
+            ask(&jane, SELF, &elsewhere).unwrap()["status"]["allowed"],
             false
         );
-        assert_eq!(
-            about(
-                json!({"groups": ["ops"], "nonResourceAttributes": {"verb": "get", "path": "/metrics"}})
+        for (spec, allowed) in [
+            (
+                json!({"user": "jane", "resourceAttributes": pods("ns")}),
+                true,
             ),
-            true
-        );
+            (
+                json!({"user": "joe", "resourceAttributes": pods("ns")}),
+                false,
+            ),
+            (
+                json!({"groups": ["ops"], "nonResourceAttributes": {"verb": "get", "path": "/metrics"}}),
+                true,
+            ),
+        ] {
+            let review = ask_as_administrator("subjectaccessreviews", &spec).unwrap();
+            assert_eq!(review["status"]["allowed"], allowed, "{spec}");
+        }
     }
 
     #[test]
     fn a_local_review_stays_in_its_namespace() {
-        let ask = |spec| {
-            ask(
-                ACCESS,
-                "localsubjectaccessreviews",
-                &User::administrator(),
-                spec,
-            )
-        };
-        let review = ask(json!({"user": "jane", "resourceAttributes": pods("ns")})).unwrap();
+        let ask = |spec: &Value| ask_as_administrator("localsubjectaccessreviews", spec);
+        let review = ask(&json!({"user": "jane", "resourceAttributes": pods("ns")})).unwrap();
         assert_eq!(review["metadata"], json!({"namespace": "ns"}));
         assert_eq!(review["status"]["allowed"], true);
-        assert_eq!(
-            ask(json!({"user": "jane", "resourceAttributes": pods("x")}))
-                .unwrap_err()
-                .code(),
-            422
-        );
-        assert_eq!(
-            ask(json!({"user": "jane", "nonResourceAttributes": {}}))
-                .unwrap_err()
-                .code(),
-            422
-        );
+        for spec in [
+            json!({"user": "jane", "resourceAttributes": pods("x")}),
+            json!({"user": "jane", "nonResourceAttributes": {}}),
+        ] {
+            assert_eq!(ask(&spec).unwrap_err().code(), 422, "{spec}");
+        }
     }
 
     #[test]
     fn what_is_no_question_is_422() {
-        let error = ask(
-            ACCESS,
-            "selfsubjectaccessreviews",
-            &User::administrator(),
-            json!({}),
-        )
-        .unwrap_err();
+        let error = ask_as_administrator(SELF, &json!({})).unwrap_err();
         assert_eq!(
             error.to_string(),
             ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: null: exactly one of \
              nonResourceAttributes or resourceAttributes must be specified"
         );
-        let spec = json!({"resourceAttributes": pods("ns")});
-        assert_eq!(
-            ask(ACCESS, "subjectaccessreviews", &User::administrator(), spec)
-                .unwrap_err()
-                .code(),
-            422
-        );
+        let of_no_one = json!({"resourceAttributes": pods("ns")});
+        let error = ask_as_administrator("subjectaccessreviews", &of_no_one).unwrap_err();
+        assert_eq!(error.code(), 422);
     }
 
     #[test]
     fn rules_are_listed_by_what_they_are_about() {
-        let rules = |user: &User| {
-            ask(
-                ACCESS,
-                "selfsubjectrulesreviews",
-                user,
-                json!({"namespace": "ns"}),
-            )
-            .unwrap()["status"]
-                .clone()
-        };
-        let all = rules(&User::administrator());
+        let spec = json!({"namespace": "ns"});
+        let rules = |user: &User| ask(user, "selfsubjectrulesreviews", &spec).unwrap();
+        let all = &rules(&User::administrator())["status"];
         assert_eq!(
             all["resourceRules"],
             json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}])
@@ -256,20 +230,16 @@ mod tests {
             all["nonResourceRules"],
             json!([{"verbs": ["*"], "nonResourceURLs": ["*"]}])
         );
-        let jane = rules(&user("jane", &[]));
+        let jane = &rules(&user("jane", &[]))["status"];
         assert_eq!(jane["resourceRules"].as_array().unwrap().len(), 2);
         assert_eq!(jane["incomplete"], false);
+        let nowhere = ask_as_administrator("selfsubjectrulesreviews", &json!({}));
+        assert_eq!(nowhere.unwrap_err().code(), 400);
     }
 
     #[test]
     fn someone_is_told_who_they_are() {
-        let review = ask(
-            "authentication.k8s.io",
-            "selfsubjectreviews",
-            &user("jane", &["dev"]),
-            Value::Null,
-        )
-        .unwrap();
+        let review = ask(&user("jane", &["dev"]), "selfsubjectreviews", &Value::Null).unwrap();
         assert_eq!(
             review["status"],
             json!({"userInfo": {"username": "jane", "groups": ["dev"]}})
@@ -278,12 +248,11 @@ mod tests {
             review["metadata"]["creationTimestamp"],
             "2024-01-01T00:00:00Z"
         );
-        let tokens = ask(
-            "authentication.k8s.io",
-            "tokenreviews",
-            &User::administrator(),
-            json!({"token": "t"}),
-        );
+    }
+
+    #[test]
+    fn a_question_that_cannot_be_answered_is_refused() {
+        let tokens = ask_as_administrator("tokenreviews", &json!({"token": "t"}));
         assert_eq!(tokens.unwrap_err().code(), 501);
     }
 }

@@ -135,7 +135,7 @@ async fn someone_is_told_who_they_are() {
 async fn a_review_in_protobuf_is_answered_in_json() {
     let server = Server::new();
     // What `kubectl auth can-i get pods` sends.
-    let body: &[u8] = b"k8s\0\n2\n\x17authorization.k8s.io/v1\x12\x17SelfSubjectAccessReview\x12<\n\x10\n\0\x12\0\x1a\0\"\0*\02\08\0B\0\x12\x1e\n\x1c\n\x07default\x12\x03get\x1a\0\"\0*\x04pods2\0:\0\x1a\x08\x08\0\x12\0\x1a\0 \0\x1a\0\"\0";
+    let body: &[u8] = b"k8s\0\n2\n\x17authorization.k8s.io/v1\x12\x17SelfSubjectAccessReview\x12<\n\x10\n\0\x12\0\x1a\0\"\0*\x002\x008\0B\0\x12\x1e\n\x1c\n\x07default\x12\x03get\x1a\0\"\0*\x04pods2\0:\0\x1a\x08\x08\0\x12\0\x1a\0 \0\x1a\0\"\0";
     let request = format!(
         "POST {ACCESS}/selfsubjectaccessreviews\nContent-Type: application/vnd.kubernetes.protobuf\nAccept: application/vnd.kubernetes.protobuf,application/json"
     );
