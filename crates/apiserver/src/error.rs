@@ -393,7 +393,7 @@ impl ApiError {
 
     /// 422 for an object that breaks the rules of its kind, with one cause per field.
     pub(crate) fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
-        Self::invalid_kind(&resource.group, &resource.kind, name, causes)
+        Self::invalid_kind(&resource.storage.group, &resource.kind, name, causes)
     }
 
     /// 422 for something that is no stored object, such as `ListOptions`.
@@ -437,7 +437,7 @@ impl ApiError {
     ) -> Self {
         let mut error = Self::new(code, reason, message);
         error.details.name = name.to_owned();
-        error.details.group.clone_from(&resource.group);
+        error.details.group.clone_from(&resource.storage.group);
         error.details.kind.clone_from(&resource.plural);
         error
     }

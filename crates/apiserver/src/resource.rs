@@ -62,8 +62,10 @@ impl Resource {
     }
 
     /// `replicasets.apps`, or `pods` for the core group: how error messages name it.
+    ///
+    /// What is kept under another group is named by that one.
     pub(crate) fn qualified(&self) -> String {
-        match self.group.as_str() {
+        match self.storage.group.as_str() {
             "" => self.plural.clone(),
             group => format!("{}.{group}", self.plural),
         }

@@ -56,7 +56,7 @@ pub(crate) fn update(
             causes.extend(crd::validate_object(resource, version, new, Some(old)));
         }
         (Origin::Custom(version), Some("status")) => {
-            causes.extend(crd::validate_status(resource, version, new, old));
+            causes.extend(crd::validate_status(version, new, old));
         }
         (Origin::BuiltIn { .. }, None) if is_definition(resource) => {
             causes.extend(crd::validate_definition_update(new, old));

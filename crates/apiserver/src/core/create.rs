@@ -145,7 +145,8 @@ pub(super) fn allocate(
 fn place(object: &mut Value, namespace: &str) -> Result<(), ApiError> {
     let metadata = metadata(object);
     match metadata.get("namespace").and_then(Value::as_str) {
-        Some(said) if !said.is_empty() && said != namespace => {
+        // Where there are no namespaces, one that is named does not matter.
+        Some(said) if !said.is_empty() && said != namespace && !namespace.is_empty() => {
             return Err(ApiError::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",
             ));

@@ -228,7 +228,9 @@ fn check_identity(new: &Value, key: &Key) -> Result<(), ApiError> {
         Some(_) => {}
     }
     match metadata["namespace"].as_str() {
-        Some(namespace) if !namespace.is_empty() && namespace != key.namespace() => {
+        Some(said)
+            if !said.is_empty() && said != key.namespace() && !key.namespace().is_empty() =>
+        {
             Err(ApiError::bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request",
             ))
@@ -306,14 +308,14 @@ fn keep(new: &mut Value, old: &Value) {
     let old = &old["metadata"];
     let metadata = metadata(new);
     metadata.remove("selfLink");
-    for field in ["uid", "creationTimestamp", "namespace", "resourceVersion"] {
+    for field in ["creationTimestamp", "namespace", "resourceVersion"] {
         match old.get(field) {
             Some(value) => metadata.insert(field.to_owned(), value.clone()),
             None => metadata.remove(field),
         };
     }
     // Whether these may change is for validation to say; they cannot be taken away.
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         if metadata.get(field).is_none_or(Value::is_null) {
             match old.get(field) {
                 Some(value) => metadata.insert(field.to_owned(), value.clone()),

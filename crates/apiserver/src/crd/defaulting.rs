@@ -21,11 +21,8 @@ pub(crate) fn default_definition(definition: &mut Value) {
     if conversion.is_null() {
         *conversion = json!({"strategy": "None"});
     }
-    if let Some(service) = conversion["webhook"]["clientConfig"].get_mut("service")
-        && service["port"].is_null()
-        && service.is_object()
-    {
-        service["port"] = 443.into();
+    if let Some(Value::Object(service)) = conversion.pointer_mut("/webhook/clientConfig/service") {
+        service.entry("port").or_insert(443.into());
     }
 }
 

@@ -16,7 +16,11 @@ pub(crate) fn validate_object(
     new: &Value,
     old: Option<&Value>,
 ) -> Vec<Cause> {
-    let mut causes = type_meta(resource, new);
+    // What is there already is in the stored version, which need not be that of the request.
+    let mut causes = match old {
+        None => type_meta(resource, new),
+        Some(_) => Vec::new(),
+    };
     causes.extend(validate(&version.schema, new, old));
     if let Some(scale) = &version.scale {
         replicas(new, &scale.spec_replicas, &mut causes);
@@ -28,14 +32,8 @@ pub(crate) fn validate_object(
 }
 
 /// What is wrong with the status of a custom object.
-pub(crate) fn validate_status(
-    resource: &Resource,
-    version: &CustomVersion,
-    new: &Value,
-    old: &Value,
-) -> Vec<Cause> {
-    let mut causes = type_meta(resource, new);
-    causes.extend(validate(&version.schema, new, Some(old)));
+pub(crate) fn validate_status(version: &CustomVersion, new: &Value, old: &Value) -> Vec<Cause> {
+    let mut causes = validate(&version.schema, new, Some(old));
     if let Some(scale) = &version.scale {
         causes.extend(scale_status(new, scale));
     }
