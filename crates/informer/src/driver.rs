@@ -9,6 +9,7 @@ use tokio::task::coop::consume_budget;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::error::Error;
 use crate::resync::ResyncSchedule;
@@ -25,7 +26,9 @@ pub(crate) async fn run<K: Send + Sync + 'static>(
     token: CancellationToken,
 ) -> Result<(), Error> {
     let engine = shared.start()?;
-    Driver::start(shared, engine, &token).run().await;
+    let span = tracing::info_span!("informer", name = %shared.name());
+    let driver = span.in_scope(|| Driver::start(shared, engine, &token));
+    driver.run().instrument(span).await;
     Ok(())
 }
 
@@ -53,6 +56,8 @@ struct Reflector {
     task: Id,
     /// Stops it.
     token: CancellationToken,
+    /// Whether its task was joined.
+    joined: bool,
 }
 
 impl<K: Send + Sync + 'static> Driver<K> {
@@ -60,7 +65,8 @@ impl<K: Send + Sync + 'static> Driver<K> {
     fn start(shared: Arc<Shared<K>>, engine: Engine<K>, token: &CancellationToken) -> Self {
         let mut tasks = JoinSet::new();
         let token = token.child_token();
-        let task = tasks.spawn((engine.reflect)(token.clone())).id();
+        let reflect = (engine.reflect)(token.clone()).in_current_span();
+        let task = tasks.spawn(reflect).id();
         Self {
             shared: Stopping(shared),
             writer: engine.writer,
@@ -70,7 +76,11 @@ impl<K: Send + Sync + 'static> Driver<K> {
             stall: None,
             synced: false,
             tasks,
-            reflector: Reflector { task, token },
+            reflector: Reflector {
+                task,
+                token,
+                joined: false,
+            },
         }
     }
 
@@ -79,31 +89,25 @@ impl<K: Send + Sync + 'static> Driver<K> {
         self.drive().await;
         // No more changes.
         self.reflector.token.cancel();
-        self.fifo.close();
-        while let Some(ended) = self.tasks.join_next_with_id().await {
-            if self.is_reflector(ended) {
-                break;
-            }
+        while !self.reflector.joined
+            && let Some(ended) = self.tasks.join_next_with_id().await
+        {
+            self.note_end(ended);
         }
         // No more events: each handler finishes the one in its hands.
         self.shared.0.stop();
         while let Some(ended) = self.tasks.join_next_with_id().await {
-            self.is_reflector(ended);
+            self.note_end(ended);
         }
     }
 
     async fn drive(&mut self) {
-        loop {
+        while !self.reflector.joined {
             let resync = self.resyncs.next();
             tokio::select! {
                 biased;
                 () = self.reflector.token.cancelled() => break,
-                Some(ended) = self.tasks.join_next_with_id() => {
-                    if self.is_reflector(ended) {
-                        break;
-                    }
-                }
-                () = self.shared.0.changed() => self.admit(),
+                Some(ended) = self.tasks.join_next_with_id() => self.note_end(ended),
                 Some(()) = OptionFuture::from(resync.map(sleep_until)) => self.resync(),
                 Some(()) = OptionFuture::from(self.stall.as_mut().map(Stall::over)) => {
                     self.end_stall();
@@ -111,8 +115,13 @@ impl<K: Send + Sync + 'static> Driver<K> {
                 batch = self.fifo.pop_batch(), if self.stall.is_none() => {
                     let Some(batch) = batch else { break };
                     self.dispatch(batch);
+                    // Neither a stream of changes nor one of handlers keeps the other waiting.
+                    if self.shared.0.has_arrivals() {
+                        self.admit();
+                    }
                     consume_budget().await;
                 }
+                () = self.shared.0.changed() => self.admit(),
             }
         }
     }
@@ -169,7 +178,8 @@ impl<K: Send + Sync + 'static> Driver<K> {
             if let Some(period) = resync {
                 self.resyncs.add(Arc::clone(&subscriber), period, now);
             }
-            self.tasks.spawn(serve);
+            let span = tracing::info_span!("handler", name = %subscriber.name());
+            self.tasks.spawn(serve.instrument(span));
             self.audience.push(subscriber);
         }
     }
@@ -207,26 +217,24 @@ impl<K: Send + Sync + 'static> Driver<K> {
         self.stall_if_full();
     }
 
-    /// Notes that a task ended, and says whether it was the reflector's.
+    /// Notes that a task was joined.
     ///
     /// # Panics
     ///
     /// If the reflector did, for there is nothing left to drive.
-    fn is_reflector(&self, ended: Result<(Id, ()), JoinError>) -> bool {
-        let error = match ended {
-            Ok((task, ())) => return task == self.reflector.task,
-            Err(error) => error,
+    fn note_end(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let task = match &ended {
+            Ok((task, ())) => *task,
+            Err(error) => error.id(),
         };
-        let is_reflector = error.id() == self.reflector.task;
-        match error.try_into_panic() {
-            Ok(panic) if is_reflector => std::panic::resume_unwind(panic),
+        let is_reflector = task == self.reflector.task;
+        self.reflector.joined |= is_reflector;
+        match ended.map_err(JoinError::try_into_panic) {
+            Err(Ok(panic)) if is_reflector => std::panic::resume_unwind(panic),
             // Panics in handling are caught, so it came from the handler's `Drop`.
-            Ok(_) => {
-                tracing::error!(informer = %self.shared.0.name(), "handler panicked when dropped");
-            }
-            Err(_) => {}
+            Err(Ok(_)) => tracing::error!("handler panicked when dropped"),
+            Ok(_) | Err(Err(_)) => {}
         }
-        is_reflector
     }
 }
 

@@ -197,35 +197,17 @@ impl InformerFactory {
         K: DeserializeOwned + Send + Sync + 'static,
         L: ListerWatcher,
     {
-        let mut state = self.inner.state.lock();
-        if state.phase == Phase::Stopped {
-            return Err(Error::Stopped { name: NAME.into() });
-        }
         let identity = Identity {
             object: TypeId::of::<K>(),
             name: name.into(),
         };
-        if let Some(listed) = state
-            .entries
-            .iter()
-            .find(|listed| listed.identity == identity)
-        {
-            let entry: Arc<dyn Any + Send + Sync> = Arc::clone(&listed.entry) as _;
-            let kept: Arc<Kept<K>> = entry
-                .downcast()
-                .unwrap_or_else(|_| unreachable!("an identity names its entry's type"));
-            return Ok(kept.informer());
+        if let Some(informer) = self.inner.find(&identity)? {
+            return Ok(informer);
         }
+        // Made without the lock, since that runs code of the user's.
         let config = (self.inner.configure)(name);
         let informer = SharedInformer::new(name, source(), config)?;
-        state.entries.push(Listed {
-            identity,
-            entry: Arc::new(Kept::new(&informer)),
-            started: false,
-        });
-        drop(state);
-        self.inner.made.notify_one();
-        Ok(informer)
+        self.inner.list(identity, informer)
     }
 
     /// Runs the informers, those made later too, until the token is cancelled or
@@ -348,6 +330,34 @@ impl Inner {
         }
     }
 
+    /// The informer of this identity, if there is one.
+    fn find<K: Send + Sync + 'static>(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<SharedInformer<K>>, Error> {
+        self.state.lock().find(identity)
+    }
+
+    /// Keeps a new informer, unless another was quicker: then that one is given back.
+    fn list<K: Send + Sync + 'static>(
+        &self,
+        identity: Identity,
+        informer: SharedInformer<K>,
+    ) -> Result<SharedInformer<K>, Error> {
+        let mut state = self.state.lock();
+        if let Some(quicker) = state.find(&identity)? {
+            return Ok(quicker);
+        }
+        state.entries.push(Listed {
+            identity,
+            entry: Arc::new(Kept::new(&informer)),
+            started: false,
+        });
+        drop(state);
+        self.made.notify_one();
+        Ok(informer)
+    }
+
     /// Lets no more informers be made, and asks the driver to stop; one that was never started
     /// cannot start any more.
     fn stop(&self) {
@@ -412,6 +422,26 @@ impl Inner {
                 .retain(|listed| !Arc::ptr_eq(&listed.entry, entry));
         }
         unused
+    }
+}
+
+impl State {
+    fn find<K: Send + Sync + 'static>(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<SharedInformer<K>>, Error> {
+        if self.phase == Phase::Stopped {
+            return Err(Error::Stopped { name: NAME.into() });
+        }
+        let mut entries = self.entries.iter();
+        let Some(listed) = entries.find(|listed| listed.identity == *identity) else {
+            return Ok(None);
+        };
+        let entry: Arc<dyn Any + Send + Sync> = Arc::clone(&listed.entry) as _;
+        let kept: Arc<Kept<K>> = entry
+            .downcast()
+            .unwrap_or_else(|_| unreachable!("an identity names its entry's type"));
+        Ok(Some(kept.informer()))
     }
 }
 

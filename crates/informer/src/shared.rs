@@ -172,6 +172,11 @@ impl<K> Shared<K> {
         self.changed.notified().await;
     }
 
+    /// Whether there are handlers to be admitted.
+    pub(crate) fn has_arrivals(&self) -> bool {
+        !self.members.lock().arrivals.is_empty()
+    }
+
     /// The handlers that are to be admitted.
     pub(crate) fn arrivals(&self) -> Vec<Arrival<K>> {
         std::mem::take(&mut self.members.lock().arrivals)

@@ -241,7 +241,7 @@ async fn handle<K, H: EventHandler<K>>(
         Ok(()) => Outcome::Returned,
         Err(panic) => {
             let panic = panic_message(&*panic);
-            tracing::error!(handler = %subscriber.name, object.r#ref = %key, panic, "handler panicked; event skipped");
+            tracing::error!("object.ref" = %key, panic, "handler panicked, event skipped");
             subscriber.metrics.panicked(&subscriber.name);
             Outcome::Panicked
         }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use futures::FutureExt;
 use kubewright_informer::{Event, EventHandler, HandlerConfig, Registration, async_handler};
 
 use crate::rig::{Rig, Thing, settle};
@@ -143,6 +144,38 @@ async fn removal_is_done_when_the_handler_is_dropped() {
     assert!(!dropped.load(Ordering::SeqCst));
     registration.remove().await;
     assert!(dropped.load(Ordering::SeqCst));
+}
+
+/// The order matters to a handler that is dropped on another thread.
+#[tokio::test(start_paused = true)]
+async fn the_handler_is_dropped_before_its_removal_is_done() {
+    struct Witness {
+        own: Arc<OnceLock<Registration>>,
+        removed_early: Arc<AtomicBool>,
+    }
+    impl EventHandler<Thing> for Witness {
+        async fn handle(&mut self, _: Event<Thing>) {}
+    }
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            let removed = self.own.get().unwrap().remove().now_or_never().is_some();
+            self.removed_early.store(removed, Ordering::SeqCst);
+        }
+    }
+    let rig = Rig::started(&["a"]).await;
+    let (own, removed_early) = (Arc::default(), Arc::new(AtomicBool::new(true)));
+    let witness = Witness {
+        own: Arc::clone(&own),
+        removed_early: Arc::clone(&removed_early),
+    };
+    let registration = rig
+        .informer
+        .add_handler(witness, HandlerConfig::default())
+        .unwrap();
+    own.set(registration.clone()).unwrap();
+    registration.synced().await.unwrap();
+    registration.remove().await;
+    assert!(!removed_early.load(Ordering::SeqCst));
 }
 
 /// In client-go, `ShutDownEventHandler` from inside the handler waits for itself for ever.
