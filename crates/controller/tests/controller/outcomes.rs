@@ -55,6 +55,24 @@ async fn a_success_forgets_the_failures() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn done_forgets_the_failures() {
+    let journal = Journal::new();
+    journal.script("web", &[Step::Fail, Step::Fail, Step::Done, Step::Fail]);
+    let mut world = World::new();
+    let controller = Controller::new("test", ControllerConfig::default());
+    let enqueue = controller.enqueue();
+    enqueue.add(key("web"));
+    world.run_controller(controller, journal.reconciler());
+    world.pass(1000).await;
+    enqueue.add(key("web"));
+    world.pass(1000).await;
+    let expected = [(0, 1), (5, 2), (15, 3), (1000, 1), (1005, 2)];
+    let expected = expected.map(|(at, attempt)| ("web".to_owned(), at, attempt));
+    assert_eq!(journal.times(), expected);
+    world.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn requeue_after_waits_that_long() {
     let script = [Step::After(1000), Step::After(250)];
     check(&script, &[(0, 1), (1000, 1), (1250, 1)]).await;

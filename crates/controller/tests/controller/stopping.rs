@@ -70,11 +70,13 @@ async fn a_stop_before_the_caches_are_in_sync_is_no_error() {
     let maps = ConfigMaps::new("configmaps");
     let mut world = World::new();
     let controller = Controller::new("test", ControllerConfig::default()).for_(maps.as_source());
+    let queue = controller.queue().clone();
     world.run_controller(controller, Journal::new().reconciler());
     world.pass(100).await;
     assert_eq!(maps.informer.status().handlers.len(), 1);
     world.stop().await.unwrap();
     assert_eq!(maps.informer.status().handlers.len(), 0);
+    assert!(queue.is_shutting_down());
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,13 +153,16 @@ async fn no_task_outlives_run() {
     // Its future is dropped in the middle of reconciles.
     let journal = Journal::new();
     journal.script("a", &[Step::Hang]);
-    let mut run = Box::pin(everything(&maps).run(journal.reconciler(), CancellationToken::new()));
+    let controller = everything(&maps);
+    let queue = controller.queue().clone();
+    let mut run = Box::pin(controller.run(journal.reconciler(), CancellationToken::new()));
     for _ in 0..20 {
         assert!(poll!(&mut run).is_pending());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(journal.running(), 1);
     drop(run);
+    assert!(queue.is_shutting_down());
     informers.pass(1).await;
     assert_eq!(journal.running(), 0);
     assert_eq!(tasks(), before);
