@@ -1,5 +1,9 @@
 //! What a reflector does next, decided without doing it.
 
+#[cfg(test)]
+mod tests;
+mod watch;
+
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -9,12 +13,10 @@ use super::backoff::{Backoff, RetryWindow};
 use super::config::{InitialList, ReflectorConfig};
 use crate::source::{InitialEvents, ListOptions, Page, SourceError, VersionMatch, WatchOptions};
 use crate::version::ResourceVersion;
+use watch::Watch;
 
 /// The page size where none is configured, client-go's.
 const DEFAULT_PAGE: u32 = 500;
-
-/// A watch that ends sooner than this and without an event was not worth opening.
-const SHORT_WATCH: Duration = Duration::from_secs(1);
 
 /// What happened.
 #[derive(Debug)]
@@ -124,21 +126,6 @@ struct Listing {
     /// The version of the first page, while a later one is being fetched. Should the server go on
     /// from a newer state than it began with, a watch from the first version misses nothing.
     first: Option<ResourceVersion>,
-}
-
-#[derive(Debug)]
-struct Watch {
-    /// When the server is to close it, counted from its opening.
-    timeout: Duration,
-    opened: Instant,
-    /// When something was last heard of it.
-    heard: Instant,
-    events: u64,
-    /// Whether it has sent a bookmark, hence sends them regularly.
-    sends_bookmarks: bool,
-    /// Whether it began without a version, so that its first events replay the state in no order
-    /// of versions.
-    replays: bool,
 }
 
 impl Machine {
@@ -390,14 +377,8 @@ impl Machine {
 
     fn new_watch(&mut self, now: Instant, replays: bool) -> Watch {
         let seconds = self.config.min_watch_timeout.as_secs().max(1);
-        Watch {
-            timeout: Duration::from_secs(self.rng.u64(seconds..2 * seconds)),
-            opened: now,
-            heard: now,
-            events: 0,
-            sends_bookmarks: false,
-            replays,
-        }
+        let timeout = Duration::from_secs(self.rng.u64(seconds..2 * seconds));
+        Watch::new(now, timeout, replays)
     }
 
     /// Waits for the next initial event.
@@ -409,24 +390,9 @@ impl Machine {
 
     /// Waits for the next event, until something else is due.
     fn read(&mut self, watch: Watch) -> Step {
-        let (end, _) = self.silence(&watch);
+        let end = watch.end_of_patience(&self.config);
         self.phase = Phase::Watching(watch);
         Step::Read(self.next_resync.map_or(end, |resync| resync.min(end)))
-    }
-
-    /// When the watch is to be taken for dead, and how long it will have been silent.
-    fn silence(&self, watch: &Watch) -> (Instant, Duration) {
-        let overdue = watch.opened + watch.timeout + self.config.response_timeout;
-        let idle = watch.heard + self.config.idle_timeout;
-        let end = if watch.sends_bookmarks {
-            overdue.min(idle)
-        } else {
-            overdue
-        };
-        // One that is overdue but not silent is not dead.
-        let silent = self.config.response_timeout.min(self.config.idle_timeout);
-        let end = end.max(watch.heard + silent);
-        (end, end.saturating_duration_since(watch.heard))
     }
 
     fn event(
@@ -452,16 +418,16 @@ impl Machine {
             self.phase = Phase::Watching(watch);
             return Step::Resync;
         }
-        let (end, silent) = self.silence(&watch);
-        if end > now {
+        if watch.end_of_patience(&self.config) > now {
             return self.read(watch);
         }
+        let silence = now - watch.heard;
         self.phase = Phase::Watching(watch);
-        Step::GiveUp(Failure::Idle(silent))
+        Step::GiveUp(Failure::Idle(silence))
     }
 
     fn ended(&mut self, now: Instant, watch: Watch) -> Step {
-        if watch.events == 0 && now - watch.opened < SHORT_WATCH {
+        if watch.was_short(now) {
             self.phase = Phase::Watching(watch);
             return Step::GiveUp(Failure::Short);
         }
@@ -484,18 +450,15 @@ impl Machine {
         match error {
             SourceError::TooManyRequests { .. } => self.retry_watch(retry_after(error)),
             SourceError::Idle(_) => self.retry_watch(None),
-            SourceError::Transport(_) if watch.events > 0 || now - watch.opened >= SHORT_WATCH => {
-                self.open_watch(now)
-            }
+            SourceError::Transport(_) if !watch.was_short(now) => self.open_watch(now),
             SourceError::Transport(_) => self.retry_watch(None),
             SourceError::Internal { .. } if self.internal_errors.retry(now) => self.open_watch(now),
             _ => self.relist(),
         }
     }
 
-    /// A watch that stood for long enough was healthy even if nothing happened.
     fn judge(&mut self, now: Instant, watch: &Watch) {
-        if now - watch.opened >= self.config.backoff.healthy_after {
+        if watch.was_healthy(now, &self.config) {
             self.watch_backoff.reset();
         }
     }
@@ -514,175 +477,10 @@ impl Machine {
     }
 }
 
-impl Watch {
-    const fn begin(mut self, now: Instant) -> Self {
-        self.opened = now;
-        self.heard = now;
-        self
-    }
-
-    fn hear(&mut self, now: Instant, kind: Kind) {
-        self.heard = now;
-        self.events += 1;
-        self.sends_bookmarks |= kind == Kind::Bookmark;
-    }
-}
-
 /// The least time the server wants to be left alone.
 const fn retry_after(error: &SourceError) -> Option<Duration> {
     match error {
         SourceError::TooManyRequests { retry_after, .. } => *retry_after,
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// How a source answers one request or read, drawn at random.
-    #[derive(Clone, Debug)]
-    enum Answer {
-        Fine,
-        More,
-        Event { version: u64, kind: u8 },
-        Ended,
-        Late,
-        Fail(u8),
-    }
-
-    fn answers() -> impl Strategy<Value = Vec<Answer>> {
-        let answer = prop_oneof![
-            3 => Just(Answer::Fine),
-            1 => Just(Answer::More),
-            3 => (1_u64..4, 0_u8..4).prop_map(|(version, kind)| Answer::Event { version, kind }),
-            1 => Just(Answer::Ended),
-            1 => Just(Answer::Late),
-            3 => (0_u8..8).prop_map(Answer::Fail),
-        ];
-        prop::collection::vec(answer, 1..200)
-    }
-
-    fn error(kind: u8) -> SourceError {
-        let message = String::new();
-        match kind {
-            0 => SourceError::Expired { message },
-            1 => SourceError::ResourceVersionTooLarge { message },
-            2 => SourceError::TooManyRequests {
-                retry_after: None,
-                message,
-            },
-            3 => SourceError::Unreachable("refused".into()),
-            4 => SourceError::Internal { message },
-            5 => SourceError::Invalid { message },
-            6 => SourceError::NotFound { message },
-            _ => SourceError::Transport("reset".into()),
-        }
-    }
-
-    proptest! {
-        /// However a source behaves: the machine never gets stuck and never storms it, and it asks
-        /// for nothing older than what it handed on unless that has been refused.
-        #[test]
-        fn it_copes_with_any_source(answers in answers(), streaming in any::<bool>(), seed in any::<u64>()) {
-            let mut machine = Machine::new(ReflectorConfig {
-                seed,
-                resync: Some(Duration::from_secs(100)),
-                initial_list: if streaming { InitialList::Streaming } else { InitialList::Paged },
-                ..ReflectorConfig::default()
-            });
-            let mut now = Instant::now();
-            let mut version = 10_u64;
-            let mut reached = 0_u64;
-            let mut refused = false;
-            // Requests since time last passed, or something was achieved.
-            let mut eager = 0;
-            let mut step = machine.start(now);
-            for answer in answers {
-                let input = match step {
-                    Step::List(options) => {
-                        eager += 1;
-                        let asked: u64 = options.resource_version.to_string().parse().unwrap_or(0);
-                        prop_assert!(options.continue_token.is_some() || asked >= reached || refused);
-                        match answer {
-                            Answer::Fail(kind) => {
-                                refused |= kind < 2;
-                                Input::ListFailed(error(kind))
-                            }
-                            Answer::More => {
-                                eager = 0;
-                                let page = Page::last(ResourceVersion::from(version));
-                                Input::Page(page.with_more("token"))
-                            }
-                            _ => Input::Page(Page::last(ResourceVersion::from(version))),
-                        }
-                    }
-                    Step::Watch(options) => {
-                        eager += 1;
-                        let asked: u64 = options.resource_version.to_string().parse().unwrap_or(0);
-                        prop_assert!(asked >= reached || refused, "{asked} after {reached}");
-                        let timeout = options.timeout.expect("every watch has one").as_secs();
-                        prop_assert!((300..600).contains(&timeout));
-                        match answer {
-                            Answer::Fail(kind) => {
-                                refused |= kind < 2;
-                                Input::OpenFailed(error(kind))
-                            }
-                            _ => Input::Opened,
-                        }
-                    }
-                    Step::Read(until) => match answer {
-                        Answer::Fail(kind) => {
-                            refused |= kind < 2;
-                            Input::WatchFailed(error(kind))
-                        }
-                        Answer::Ended => Input::Ended,
-                        Answer::Late => {
-                            eager = 0;
-                            now = now.max(until);
-                            Input::TimeIsUp
-                        }
-                        Answer::Event { version: ahead, kind } => {
-                            eager = 0;
-                            version += ahead;
-                            let kind = [Kind::Added, Kind::Other, Kind::Bookmark, Kind::InitialEventsEnd]
-                                [usize::from(kind)];
-                            if !machine.is_streaming() {
-                                reached = version;
-                            }
-                            Input::Event(kind, Some(ResourceVersion::from(version)))
-                        }
-                        Answer::Fine | Answer::More => {
-                            eager = 0;
-                            now += Duration::from_secs(2);
-                            Input::Event(Kind::Bookmark, None)
-                        }
-                    },
-                    Step::Commit(committed) => {
-                        eager = 0;
-                        refused = false;
-                        reached = committed.to_string().parse().unwrap();
-                        Input::Committed
-                    }
-                    Step::Resync => Input::Resynced,
-                    Step::GiveUp(Failure::Idle(silence)) => {
-                        prop_assert!(silence >= Duration::from_secs(60));
-                        Input::WatchFailed(SourceError::Idle(silence))
-                    }
-                    Step::GiveUp(Failure::Short) => Input::WatchFailed(SourceError::ShortWatch),
-                    Step::Wait(delay) => {
-                        prop_assert!(delay >= Duration::from_millis(800));
-                        prop_assert!(delay < Duration::from_secs(60));
-                        eager = 0;
-                        now += delay;
-                        Input::TimeIsUp
-                    }
-                };
-                step = machine.on_event(now, input);
-                prop_assert!(eager <= 4, "{eager} requests in a row without waiting");
-            }
-        }
     }
 }

@@ -8,8 +8,10 @@
     reason = "a test's helpers fail as its tests do, and take `json!` values as they come"
 )]
 
+mod by_hand;
 mod defects;
 mod fifo;
+mod indexes;
 mod kube;
 mod model;
 mod reflector;
