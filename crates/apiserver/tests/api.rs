@@ -1,5 +1,7 @@
 //! The server through the requests that clients send, in process and under paused time.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "api/seam.rs"]
 mod seam;
 
@@ -9,6 +11,8 @@ mod access;
 mod concurrency;
 #[path = "api/crud.rs"]
 mod crud;
+#[path = "api/definitions.rs"]
+mod definitions;
 #[path = "api/deletion.rs"]
 mod deletion;
 #[path = "api/discovery.rs"]
@@ -25,6 +29,8 @@ mod kubectl_requests;
 mod lists;
 #[path = "api/namespaces.rs"]
 mod namespaces;
+#[path = "api/patches.rs"]
+mod patches;
 #[path = "api/pods.rs"]
 mod pods;
 #[path = "api/refusals.rs"]
