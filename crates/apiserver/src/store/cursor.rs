@@ -37,6 +37,11 @@ impl Cursor {
         self.position
     }
 
+    /// The revision of the newest change of any resource.
+    pub(crate) fn newest(&self) -> u64 {
+        self.store.revision()
+    }
+
     /// The next changes, at most `limit`; none if the cursor has caught up.
     ///
     /// # Errors
