@@ -48,6 +48,13 @@ impl ObjectWriter {
         }
     }
 
+    /// What [`Self::write`] writes, as a value.
+    fn value(&self, object: &Stored) -> Value {
+        let mut out = Vec::with_capacity(2048);
+        self.write(object, object.revision(), &mut out);
+        serde_json::from_slice(&out).expect("an object is written as JSON")
+    }
+
     fn write(&self, object: &Stored, revision: u64, out: &mut Vec<u8>) {
         match conversion::from_storage(&self.resource, object.value()) {
             Cow::Borrowed(_) => object.write(&self.head, revision, out),
@@ -71,19 +78,24 @@ pub(super) fn object(
     object: &Stored,
 ) -> Result<Answer, ApiError> {
     let representation = view.representation;
+    let writer = ObjectWriter::typed(resource);
     if representation == Representation::PLAIN {
         let mut out = Vec::with_capacity(2048);
-        ObjectWriter::typed(resource).write(object, object.revision(), &mut out);
+        writer.write(object, object.revision(), &mut out);
         return Ok(Answer::new(
             code,
             representation.encoding.content_type(),
             Bytes::from(out),
         ));
     }
-    let object = conversion::from_storage(resource, object.value());
-    let shaped = view.object(resource, &object)?;
-    let value = shaped.as_ref().unwrap_or(&object);
-    Ok(Answer::value(code, representation, value))
+    let value = match view.object(
+        resource,
+        &conversion::from_storage(resource, object.value()),
+    )? {
+        Some(shaped) => shaped,
+        None => writer.value(object),
+    };
+    Ok(Answer::value(code, representation, &value))
 }
 
 /// The answer that shows a list.
@@ -94,15 +106,18 @@ pub(super) fn object(
 pub(super) fn list(view: &View, resource: &Arc<Resource>, page: Page) -> Result<Answer, ApiError> {
     let representation = view.representation;
     let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
-    match page.continue_token {
-        Some(token) => metadata["continue"] = token.into(),
-        None if !matches!(resource.origin, Origin::BuiltIn { .. }) => {
-            metadata["continue"] = "".into();
-        }
-        None => {}
+    if let Some(token) = page.continue_token {
+        metadata["continue"] = token.into();
     }
     if let Some(remaining) = page.remaining {
         metadata["remainingItemCount"] = remaining.into();
+    }
+    if let Some(shaped) = view.list(resource, &metadata, &page.items)? {
+        return Ok(Answer::value(StatusCode::OK, representation, &shaped));
+    }
+    // Lists of custom resources say that nothing follows where others say nothing.
+    if matches!(resource.origin, Origin::Custom(_)) && metadata["continue"].is_null() {
+        metadata["continue"] = "".into();
     }
     if representation == Representation::PLAIN {
         return Ok(Answer::new(
@@ -111,14 +126,8 @@ pub(super) fn list(view: &View, resource: &Arc<Resource>, page: Page) -> Result<
             encoded_list(resource, &metadata, page.items),
         ));
     }
-    if let Some(shaped) = view.list(resource, &metadata, &page.items)? {
-        return Ok(Answer::value(StatusCode::OK, representation, &shaped));
-    }
-    let items: Vec<Value> = page
-        .items
-        .iter()
-        .map(|object| conversion::from_storage(resource, object.value()).into_owned())
-        .collect();
+    let writer = ObjectWriter::item(resource);
+    let items: Vec<Value> = page.items.iter().map(|item| writer.value(item)).collect();
     let value = json!({
         "kind": resource.list_kind,
         "apiVersion": resource.api_version(),

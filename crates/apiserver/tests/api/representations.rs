@@ -199,3 +199,17 @@ async fn a_watch_of_metadata_shows_metadata_in_objects_and_bookmarks() {
         406
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_indented_answer_is_the_same_document() {
+    let server = Server::new();
+    server.config_map("a", "1").await;
+    for path in [CONFIG_MAPS.to_owned(), format!("{CONFIG_MAPS}/a")] {
+        let compact = server.get(&path).await.is(200);
+        let indented = server.get(&format!("{path}?pretty=true")).await.is(200);
+        assert_eq!(compact.body, indented.body);
+        let request = format!("GET {path}\nAccept: application/yaml");
+        let yaml = server.send(&request, "").await.is(200);
+        assert!(yaml.body.as_str().unwrap().contains("  name: a\n"));
+    }
+}
