@@ -79,11 +79,14 @@ impl<K> Codec<K> {
                     resource_version: meta.resource_version.clone(),
                     source: Arc::new(error),
                 };
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                self.observer.decode_failed(&error);
                 Err(error)
             }
         }
+    }
+
+    fn report(&self, error: &DecodeError) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.observer.decode_failed(error);
     }
 }
 
@@ -123,6 +126,8 @@ impl<K> Memo<K> {
             Ok(resident) => resident,
             Err(error) => {
                 *outcome = Outcome::Failed(error.clone());
+                drop(outcome);
+                codec.report(&error);
                 return Err(error);
             }
         };

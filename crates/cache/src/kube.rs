@@ -50,8 +50,8 @@ use query::Selection;
 pub struct KubeListerWatcher<K> {
     client: Client,
     selection: Selection,
-    /// The longest line of a watch, in bytes.
-    max_line: usize,
+    /// The longest item of a list or line of a watch, in bytes.
+    max_object: usize,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -89,7 +89,7 @@ impl<K: Resource> KubeListerWatcher<K> {
         Self {
             client,
             selection,
-            max_line: 16 << 20,
+            max_object: 16 << 20,
             kind: PhantomData,
         }
     }
@@ -116,11 +116,11 @@ impl<K: Resource> KubeListerWatcher<K> {
         self
     }
 
-    /// The longest line of a watch that is read, in bytes; 16 MiB by default.
+    /// The longest object that is read, in bytes; 16 MiB by default, ten times what etcd takes.
     ///
-    /// A longer one is passed over as undecodable.
-    pub const fn max_line(mut self, bytes: usize) -> Self {
-        self.max_line = bytes;
+    /// A longer line of a watch is passed over as undecodable; a longer item fails its list.
+    pub const fn max_object(mut self, bytes: usize) -> Self {
+        self.max_object = bytes;
         self
     }
 
@@ -158,7 +158,7 @@ impl<K: Resource + 'static> ListerWatcher for KubeListerWatcher<K> {
             source: Some(source),
         };
         let mut body = response.into_body().into_data_stream();
-        let mut scanner = PageScanner::default();
+        let mut scanner = PageScanner::new(self.max_object);
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| SourceError::Transport(error.into()))?;
             scanner.feed(&chunk, items).map_err(malformed)?;
@@ -176,7 +176,7 @@ impl<K: Resource + 'static> ListerWatcher for KubeListerWatcher<K> {
                 .insert(header::ACCEPT_ENCODING, identity);
         }
         let response = self.send(request).await?;
-        Ok(KubeWatch::new(response.into_body(), self.max_line))
+        Ok(KubeWatch::new(response.into_body(), self.max_object))
     }
 }
 
@@ -185,7 +185,7 @@ impl<K> Clone for KubeListerWatcher<K> {
         Self {
             client: self.client.clone(),
             selection: self.selection.clone(),
-            max_line: self.max_line,
+            max_object: self.max_object,
             kind: PhantomData,
         }
     }

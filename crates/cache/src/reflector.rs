@@ -276,7 +276,10 @@ fn summary(event: &WatchEvent) -> (Kind, Option<crate::ResourceVersion>) {
         WatchEvent::Bookmark {
             resource_version, ..
         } => (Kind::InitialEventsEnd, Some(resource_version)),
-        WatchEvent::Undecodable(item) => (Kind::Other, item.resource_version.as_ref()),
+        WatchEvent::Undecodable(item) => match &item.resource_version {
+            Some(version) => (Kind::Other, Some(version)),
+            None => (Kind::Noise, None),
+        },
     };
     let version = version.filter(|version| version.is_concrete());
     (kind, version.cloned())

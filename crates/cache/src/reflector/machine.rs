@@ -47,8 +47,10 @@ pub(super) enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Added,
-    /// Modified, deleted, or not readable.
+    /// Modified or deleted, or not readable but for its version.
     Other,
+    /// Nothing of it can be read.
+    Noise,
     Bookmark,
     /// The bookmark that ends the initial events.
     InitialEventsEnd,
@@ -409,7 +411,9 @@ impl Machine {
         {
             self.last = version;
         }
-        self.watch_backoff.reset();
+        if kind != Kind::Noise {
+            self.watch_backoff.reset();
+        }
         self.read(watch)
     }
 

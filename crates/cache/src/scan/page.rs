@@ -9,14 +9,18 @@ const PATIENCE: usize = 256 * 1024;
 /// Splits the text of a list into its items while it arrives, in one pass.
 ///
 /// What has been handed on is forgotten, so no more than an item and a chunk are held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PageScanner {
     /// The text that is not scanned yet.
     text: Vec<u8>,
     /// The length of `text` before which another attempt is not worth it.
     enough: usize,
     place: Place,
+    /// Whether the list's items have been seen, if only to be none.
+    items: bool,
     page: Page,
+    /// The longest item.
+    max_item: usize,
 }
 
 /// What comes next.
@@ -34,6 +38,17 @@ enum Place {
 }
 
 impl PageScanner {
+    pub(crate) fn new(max_item: usize) -> Self {
+        Self {
+            text: Vec::new(),
+            enough: 0,
+            place: Place::default(),
+            items: false,
+            page: Page::default(),
+            max_item,
+        }
+    }
+
     /// Takes in more of the text.
     pub(crate) fn feed(&mut self, chunk: &[u8], items: &mut dyn PageSink) -> Result<(), ScanError> {
         self.text.extend_from_slice(chunk);
@@ -41,6 +56,9 @@ impl PageScanner {
             return Ok(());
         }
         match self.advance(items) {
+            Err(error) if error.is_incomplete() && self.text.len() > self.max_item => {
+                Err(ScanError::invalid(0, "an item above the maximum"))
+            }
             Err(error) if error.is_incomplete() => {
                 // An item is scanned from its beginning again, so waiting for as much again as
                 // there is keeps the whole effort linear.
@@ -54,6 +72,10 @@ impl PageScanner {
     /// The text is complete.
     pub(crate) fn finish(mut self, items: &mut dyn PageSink) -> Result<Page, ScanError> {
         self.advance(items)?;
+        if !self.items {
+            // Taken for an empty list, any other answer would delete everything there is.
+            return Err(ScanError::invalid(0, "a list without items"));
+        }
         Ok(self.page)
     }
 
@@ -113,8 +135,14 @@ impl PageScanner {
 
     fn member(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<Place, ScanError> {
         let key = cursor.key()?;
-        if key.is(text, "items") && cursor.peek()? != b'n' {
+        if key.is(text, "items") {
+            if cursor.peek()? == b'n' {
+                cursor.skip_value()?;
+                self.items = true;
+                return Ok(Place::AfterMember);
+            }
             cursor.expect(b'[', "an array of items")?;
+            self.items = true;
             return Ok(Place::FirstItem);
         }
         if key.is(text, "kind") {
@@ -207,7 +235,7 @@ mod tests {
     /// Scans a text that arrives in chunks of the given sizes.
     fn scan(text: &str, sizes: &[usize], enough: usize) -> Result<(Page, Vec<String>), ScanError> {
         let mut names = Names::default();
-        let mut scanner = PageScanner::default();
+        let mut scanner = PageScanner::new(1 << 20);
         let mut rest = text.as_bytes();
         for size in sizes.iter().cycle() {
             if rest.is_empty() {
@@ -258,7 +286,7 @@ mod tests {
         for list in [
             r#"{"items":null,"metadata":{"resourceVersion":"3"}}"#,
             r#"{"metadata":{"resourceVersion":"3","continue":""},"items":[]}"#,
-            r#"{"metadata":{"resourceVersion":"3"}}"#,
+            r#"{"metadata":{"resourceVersion":"3"},"items":null,"kind":"PodList"}"#,
         ] {
             let (page, names) = scan(list, &[1000], 0).unwrap();
             assert_eq!(page, Page::last(ResourceVersion::from(3)), "{list}");
@@ -275,11 +303,37 @@ mod tests {
             error.to_string(),
             "a Table where a list was asked for at byte 8"
         );
-        for text in ["[]", "{\"items\":{}}", "{\"items\":[] \"a\"}", "{} {}"] {
+        for text in [
+            "[]",
+            "{}",
+            r#"{"kind":"Status","metadata":{}}"#,
+            "{\"items\":{}}",
+            "{\"items\":[] \"a\"}",
+            "{} {}",
+        ] {
             assert!(
                 !scan(text, &[1000], 0).unwrap_err().is_incomplete(),
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn an_endless_item_is_given_up() {
+        let mut names = Names::default();
+        let mut scanner = PageScanner::new(1000);
+        let item = r#"{"metadata":{"name":"a"}},"#;
+        scanner.feed(b"{\"items\":[", &mut names).unwrap();
+        for _ in 0..100 {
+            scanner.feed(item.as_bytes(), &mut names).unwrap();
+        }
+        scanner.enough = 0;
+        scanner.feed(b"{\"spec\":\"", &mut names).unwrap();
+        assert_eq!(names.0.len(), 100, "many small ones are no matter");
+        let error = (0..10_000).find_map(|_| scanner.feed(&[b'x'; 100], &mut names).err());
+        assert_eq!(
+            error.unwrap().to_string(),
+            "an item above the maximum at byte 0"
+        );
     }
 }

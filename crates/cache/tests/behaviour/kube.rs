@@ -132,7 +132,7 @@ async fn list(server: &Server, options: &ListOptions) -> Result<(Page, Items), S
 /// The events of a watch that is answered with `reply`, in words.
 async fn watch(reply: Reply) -> Vec<String> {
     let server = Server::with([reply]);
-    let source = KubeListerWatcher::<ConfigMap>::all(server.client()).max_line(200);
+    let source = KubeListerWatcher::<ConfigMap>::all(server.client()).max_object(200);
     let watch = source.watch(&WatchOptions::default()).await.unwrap();
     watch
         .map(|event| match event {
@@ -245,6 +245,8 @@ async fn a_list_that_is_none_is_an_error_of_the_list() {
     for text in [
         r#"{"items":[{"metadata":{"name":"a"}}"#,
         "<html>",
+        "{}",
+        r#"{"kind":"Status","metadata":{},"status":"Failure"}"#,
         r#"{"kind":"Table","rows":[]}"#,
     ] {
         let outcome = list(&Server::with([reply(200, text)]), &ListOptions::default()).await;

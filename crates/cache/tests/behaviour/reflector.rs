@@ -1,9 +1,10 @@
 //! Lists, watches and what follows their failures.
 
+use futures::stream;
 use kubewright_cache::testing::{Answer, FakeSource, FakeWatch};
 use kubewright_cache::{
     ListOptions, ListerWatcher, Operation, Page, PageSink, ResourceVersion, SourceError,
-    VersionMatch, WatchOptions,
+    Undecodable, VersionMatch, WatchEvent, WatchOptions, scan,
 };
 use tokio::time::{Instant, sleep};
 
@@ -320,6 +321,40 @@ async fn a_very_short_watch_relists_and_any_other_end_does_not() {
     );
     assert_eq!(source.open_watches(), 1);
     rig.stop().await;
+}
+
+/// What answers in an API server's place with a page of its own is not asked again and again.
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_noise_is_backed_off_from() {
+    let source = FakeSource::new();
+    source.apply(object("a"));
+    let rig = Rig::configured(Noisy(source.clone()), |_, _| {});
+    sleep(seconds(600)).await;
+    let asked = source.watches().len();
+    assert!((10..30).contains(&asked), "{asked} in 10 minutes");
+    rig.stop().await;
+}
+
+/// Every watch is one line that makes no sense.
+struct Noisy(FakeSource);
+
+impl ListerWatcher for Noisy {
+    type Watch = stream::Iter<std::option::IntoIter<Result<WatchEvent, SourceError>>>;
+
+    async fn list(
+        &self,
+        options: &ListOptions,
+        items: &mut dyn PageSink,
+    ) -> Result<Page, SourceError> {
+        self.0.list(options, items).await
+    }
+
+    async fn watch(&self, options: &WatchOptions) -> Result<Self::Watch, SourceError> {
+        self.0.watch(options).await?;
+        let error = scan::object(b"<html>").unwrap_err();
+        let noise = WatchEvent::Undecodable(Undecodable::unreadable(error));
+        Ok(stream::iter(Some(Ok(noise))))
+    }
 }
 
 /// Answers to client-go's `TestNoRelistOnTooManyRequests` and `TestBackoffOnTooManyRequests`.

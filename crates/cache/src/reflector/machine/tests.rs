@@ -17,7 +17,7 @@ fn answers() -> impl Strategy<Value = Vec<Answer>> {
     let answer = prop_oneof![
         3 => Just(Answer::Fine),
         1 => Just(Answer::More),
-        3 => (1_u64..4, 0_u8..4).prop_map(|(version, kind)| Answer::Event { version, kind }),
+        3 => (1_u64..4, 0_u8..5).prop_map(|(version, kind)| Answer::Event { version, kind }),
         1 => Just(Answer::Ended),
         1 => Just(Answer::Late),
         3 => (0_u8..8).prop_map(Answer::Fail),
@@ -105,14 +105,17 @@ proptest! {
                         Input::TimeIsUp
                     }
                     Answer::Event { version: ahead, kind } => {
-                        eager = 0;
-                        version += ahead;
-                        let kind = [Kind::Added, Kind::Other, Kind::Bookmark, Kind::InitialEventsEnd]
-                            [usize::from(kind)];
-                        if !machine.is_streaming() {
-                            reached = version;
+                        let kinds = [Kind::Added, Kind::Other, Kind::Bookmark, Kind::InitialEventsEnd];
+                        if let Some(kind) = kinds.get(usize::from(kind)) {
+                            eager = 0;
+                            version += ahead;
+                            if !machine.is_streaming() {
+                                reached = version;
+                            }
+                            Input::Event(*kind, Some(ResourceVersion::from(version)))
+                        } else {
+                            Input::Event(Kind::Noise, None)
                         }
-                        Input::Event(kind, Some(ResourceVersion::from(version)))
                     }
                     Answer::Fine | Answer::More => {
                         eager = 0;

@@ -46,7 +46,9 @@ impl Watch {
     /// Something was heard of it.
     pub(super) fn hear(&mut self, now: Instant, kind: Kind) {
         self.heard = now;
-        self.events += 1;
+        // What is no event may come from something that is no API server: no reason to ask it
+        // again at once.
+        self.events += u64::from(kind != Kind::Noise);
         self.sends_bookmarks |= kind == Kind::Bookmark;
     }
 
