@@ -1,5 +1,6 @@
 //! Between the versions of a resource: objects are stored in one of them.
 
+mod autoscalers;
 mod events;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ pub(crate) fn to_storage(resource: &Resource, mut object: Value) -> Value {
             object
         }
         Origin::BuiltIn { .. } if resource.group == "events.k8s.io" => events::to_core(object),
+        Origin::BuiltIn { .. } if is_old_autoscaler(resource) => autoscalers::to_v2(object),
         Origin::Custom(_) | Origin::BuiltIn { .. } => object,
     }
 }
@@ -31,8 +33,15 @@ pub(crate) fn from_storage<'a>(resource: &Resource, stored: &'a Value) -> Cow<'a
         Origin::BuiltIn { .. } if resource.group == "events.k8s.io" => {
             Cow::Owned(events::from_core(stored.clone()))
         }
+        Origin::BuiltIn { .. } if is_old_autoscaler(resource) => {
+            Cow::Owned(autoscalers::to_v1(stored.clone()))
+        }
         Origin::BuiltIn { .. } => Cow::Borrowed(stored),
     }
+}
+
+fn is_old_autoscaler(resource: &Resource) -> bool {
+    resource.group == "autoscaling" && resource.version == "v1"
 }
 
 fn from_custom_storage<'a>(

@@ -265,6 +265,7 @@ fn internal_package(group: &str) -> &str {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 mod tests {
     use super::*;
     use crate::registry::Registry;

@@ -145,4 +145,5 @@ fn text(value: &Value) -> &str {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 mod tests;

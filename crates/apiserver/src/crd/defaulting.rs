@@ -81,6 +81,7 @@ fn is_missing(value: Option<&Value>, schema: &Schema) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 mod tests {
     use proptest::prelude::*;
 

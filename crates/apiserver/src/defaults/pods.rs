@@ -172,7 +172,9 @@ fn host_ports(spec: &mut Value) {
         for container in items(spec, list) {
             for port in items(container, "ports") {
                 let number = port["containerPort"].clone();
-                fill(port, "hostPort", number);
+                if number != 0 {
+                    fill(port, "hostPort", number);
+                }
             }
         }
     }

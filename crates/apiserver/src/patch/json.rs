@@ -178,6 +178,7 @@ fn index(key: &str, len: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 mod tests {
     use serde_json::json;
 

@@ -381,4 +381,5 @@ fn shown_list(items: &[Value]) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 mod tests;

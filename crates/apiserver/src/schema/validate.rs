@@ -98,7 +98,7 @@ impl Findings {
     }
 
     fn string(&mut self, schema: &Schema, text: &str, path: Path<'_>) {
-        if let Some(cause) = self::string(schema.constraints.as_deref(), text, path) {
+        if let Some(cause) = string(schema.constraints.as_deref(), text, path) {
             self.causes.push(cause);
         }
         if let Some(format) = schema.format.as_deref()
@@ -253,6 +253,7 @@ fn type_name(value: &Value) -> &'static str {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 mod tests {
     use serde_json::json;
 

@@ -182,6 +182,7 @@ fn node_ports(spec: &mut Value, taken: &mut Taken, causes: &mut Vec<Cause>) {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 mod tests {
     use super::*;
 

@@ -127,8 +127,13 @@ fn keep_all_but_status(resource: &Resource, object: &mut Map<String, Value>, old
     };
     let kept: &[&str] = match (resource.group.as_str(), resource.kind.as_str()) {
         _ if matches!(resource.origin, Origin::Custom(_)) => return,
-        ("apiextensions.k8s.io" | "flowcontrol.apiserver.k8s.io", _)
-        | ("admissionregistration.k8s.io" | "resource.k8s.io", _)
+        (
+            "admissionregistration.k8s.io"
+            | "apiextensions.k8s.io"
+            | "flowcontrol.apiserver.k8s.io"
+            | "resource.k8s.io",
+            _,
+        )
         | ("storage.k8s.io", "VolumeAttachment")
         | ("networking.k8s.io", "ServiceCIDR") => return,
         ("", "Pod") => &["ownerReferences"],

@@ -56,6 +56,7 @@ fn amounts(list: &Value) -> BTreeMap<&'static str, Quantity> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 mod tests {
     use serde_json::json;
 

@@ -181,7 +181,7 @@ fn namespaces_are_held_by_their_finalizer_which_an_update_cannot_take() {
     let new = updated(" v1 namespaces", &old, None, |n| n["spec"] = json!({}));
     assert_eq!(new["spec"], old["spec"]);
     let new = updated(" v1 namespaces", &old, Some("finalize"), |n| {
-        n["spec"] = json!({})
+        n["spec"] = json!({});
     });
     assert_eq!(new["spec"], json!({}));
 }

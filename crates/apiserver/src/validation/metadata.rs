@@ -131,8 +131,10 @@ fn name_problems(resource: &Resource, name: &str) -> Vec<String> {
     match (resource.group.as_str(), resource.kind.as_str()) {
         ("", "Namespace") => names::label(name),
         ("", "Service") => names::label_1035(name),
-        ("rbac.authorization.k8s.io" | "certificates.k8s.io", _)
-        | ("flowcontrol.apiserver.k8s.io", _) => names::path_segment(name),
+        (
+            "certificates.k8s.io" | "flowcontrol.apiserver.k8s.io" | "rbac.authorization.k8s.io",
+            _,
+        ) => names::path_segment(name),
         _ => names::subdomain(name),
     }
 }

@@ -110,7 +110,7 @@ fn ports(spec: &Value, path: Path<'_>, causes: &mut Vec<Cause>) {
 /// A service keeps the address that it has.
 fn addresses(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     let moves = new["type"] != "ExternalName" && old["type"] != "ExternalName";
-    if moves && text(&old["clusterIP"]) != "" && new["clusterIP"] != old["clusterIP"] {
+    if moves && !text(&old["clusterIP"]).is_empty() && new["clusterIP"] != old["clusterIP"] {
         causes.push(Cause::invalid(
             "spec.clusterIPs[0]",
             &new["clusterIPs"],

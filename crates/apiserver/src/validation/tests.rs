@@ -214,7 +214,7 @@ fn a_pod_changes_little() {
             p["spec"]["tolerations"]
                 .as_array_mut()
                 .unwrap()
-                .push(json!({"operator": "Exists"}))
+                .push(json!({"operator": "Exists"}));
         },
         &[],
     );
