@@ -213,3 +213,81 @@ async fn an_indented_answer_is_the_same_document() {
         assert!(yaml.body.as_str().unwrap().contains("  name: a\n"));
     }
 }
+
+/// Serves widgets: with a schema, columns, and a field to select by.
+async fn define_widgets(server: &Server) {
+    let definition = json!({
+        "metadata": { "name": "widgets.example.com" },
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": { "plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList" },
+            "versions": [{
+                "name": "v1",
+                "served": true,
+                "storage": true,
+                "schema": { "openAPIV3Schema": {
+                    "type": "object",
+                    "properties": { "spec": { "type": "object", "properties": {
+                        "size": { "type": "integer" },
+                        "color": { "type": "string" },
+                    } } },
+                } },
+                "additionalPrinterColumns": [
+                    { "name": "Size", "type": "integer", "jsonPath": ".spec.size" },
+                    { "name": "Color", "type": "string", "jsonPath": ".spec.color", "priority": 1 },
+                ],
+                "selectableFields": [{ "jsonPath": ".spec.color" }],
+            }],
+        },
+    });
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    server.post(path, definition).await.is(201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn custom_resources_are_shown_and_selected_as_their_definition_says() {
+    const WIDGETS: &str = "/apis/example.com/v1/namespaces/default/widgets";
+    let server = Server::new();
+    define_widgets(&server).await;
+    for (name, size, color) in [("a", 3, "red"), ("b", 4, "blue")] {
+        let widget = json!({
+            "apiVersion": "example.com/v1",
+            "kind": "Widget",
+            "metadata": { "name": name },
+            "spec": { "size": size, "color": color },
+        });
+        server.post(WIDGETS, widget).await.is(201);
+    }
+    let table = get(&server, WIDGETS, TABLE).await.is(200);
+    let cells: Vec<&Value> = table.body["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| &row["cells"])
+        .collect();
+    assert_eq!(cells, [&json!(["a", 3, "red"]), &json!(["b", 4, "blue"])]);
+    assert_eq!(table.body["columnDefinitions"][2]["priority"], 1);
+    let red = server
+        .get(&format!("{WIDGETS}?fieldSelector=spec.color%3Dred"))
+        .await
+        .is(200);
+    assert_eq!(red.names(), ["a"]);
+    server
+        .get(&format!("{WIDGETS}?fieldSelector=spec.size%3D3"))
+        .await
+        .is(400)
+        .shows(json!({
+            "message": "field label not supported: spec.size",
+        }));
+    let document = server.get("/openapi/v3/apis/example.com/v1").await.is(200);
+    let schema = &document.body["components"]["schemas"]["com.example.v1.Widget"];
+    assert_eq!(
+        schema["properties"]["spec"]["properties"]["size"],
+        json!({ "type": "integer" })
+    );
+    assert_eq!(
+        schema["x-kubernetes-group-version-kind"][0]["kind"],
+        "Widget"
+    );
+}
