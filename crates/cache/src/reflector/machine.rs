@@ -172,10 +172,12 @@ impl Machine {
             (Phase::Streaming(watch), Input::Event(kind, version)) => {
                 self.initial_event(now, watch, kind, version)
             }
+            (Phase::Streaming(_), Input::OpenFailed(SourceError::Idle(_)) | Input::Ended) => {
+                self.retry_list(None)
+            }
             (Phase::Streaming(_), Input::OpenFailed(error) | Input::WatchFailed(error)) => {
                 self.streaming_failed(now, &error)
             }
-            (Phase::Streaming(_), Input::Ended) => self.retry_list(None),
             (Phase::Streaming(watch), Input::TimeIsUp) => {
                 self.phase = Phase::Streaming(watch);
                 Step::GiveUp(Failure::Idle(self.config.response_timeout))
@@ -269,7 +271,7 @@ impl Machine {
     fn list_failed(&mut self, listing: Listing, error: &SourceError) -> Step {
         match error {
             // The snapshot that the pages were taken from is gone: everything, in one page.
-            SourceError::Expired { .. } if listing.first.is_some() => {
+            SourceError::Expired { .. } if listing.first.is_some() && listing.limit.is_some() => {
                 self.list_first(listing.requested, None)
             }
             SourceError::Expired { .. } | SourceError::ResourceVersionTooLarge { .. }

@@ -57,10 +57,15 @@ async fn d2_watch_refused_with_410_relists() {
     rig.settle().await;
     assert_eq!(rig.events(), ["+a@1!"]);
 
+    // The watch ends in peace, and the next one is refused.
+    sleep(seconds(2)).await;
     source.apply_unseen(object("b"));
     source.compact();
     source.end_watches();
     sleep(seconds(5)).await;
+    let (operation, error) = &rig.failures()[0];
+    assert_eq!(*operation, Operation::OpenWatch);
+    assert!(error.starts_with("the resource version is gone"), "{error}");
     assert_eq!(rig.events(), ["+b@2"]);
     assert_eq!(source.lists().len(), 2);
     let [.., refused, open] = &source.watches()[..] else {

@@ -271,6 +271,39 @@ impl ListerWatcher for Inconsistent {
     }
 }
 
+/// A server whose continue tokens never work is not stormed with lists.
+#[tokio::test(start_paused = true)]
+async fn continue_tokens_that_never_work_are_backed_off_from() {
+    let source = FakeSource::new();
+    source.apply(object("a"));
+    let rig = Rig::configured(Tokens(source.clone()), |_, _| {});
+    sleep(seconds(600)).await;
+    let asked = source.lists().len();
+    assert!((20..120).contains(&asked), "{asked} in 10 minutes");
+    assert_eq!(rig.events(), [""; 0], "half a picture is none");
+    rig.stop().await;
+}
+
+/// Every list goes on, and no list can be gone on with.
+struct Tokens(FakeSource);
+
+impl ListerWatcher for Tokens {
+    type Watch = FakeWatch;
+
+    async fn list(
+        &self,
+        options: &ListOptions,
+        items: &mut dyn PageSink,
+    ) -> Result<Page, SourceError> {
+        let page = self.0.list(options, items).await?;
+        Ok(page.with_more("no good"))
+    }
+
+    async fn watch(&self, options: &WatchOptions) -> Result<FakeWatch, SourceError> {
+        self.0.watch(options).await
+    }
+}
+
 /// Answers to client-go's `TestReflectorListAndWatchWithErrors`.
 #[tokio::test(start_paused = true)]
 async fn failures_are_told_and_survived() {

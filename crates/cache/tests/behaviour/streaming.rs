@@ -148,6 +148,19 @@ async fn a_server_that_never_completes_the_picture_is_listed() {
     rig.stop().await;
 }
 
+/// A server that does not even answer is no reason to doubt that it can stream.
+#[tokio::test(start_paused = true)]
+async fn an_unanswered_streaming_list_is_asked_for_again() {
+    let source = FakeSource::new();
+    source.apply(object("a"));
+    source.answer_watch(Answer::Hang);
+    let rig = start(&source);
+    sleep(seconds(63)).await;
+    assert_eq!(rig.events(), ["+a@1!"]);
+    assert!(source.lists().is_empty());
+    rig.stop().await;
+}
+
 /// Any other failure is answered by a list in the same cycle.
 #[tokio::test(start_paused = true)]
 async fn another_failure_falls_back_for_this_time() {

@@ -72,7 +72,7 @@ proptest! {
                             Input::ListFailed(error(kind))
                         }
                         Answer::More => {
-                            eager = 0;
+                            eager -= 1;
                             let page = Page::last(ResourceVersion::from(version));
                             Input::Page(page.with_more("token"))
                         }
