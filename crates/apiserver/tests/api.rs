@@ -23,6 +23,8 @@ mod fan_out;
 mod faults;
 #[path = "api/garbage.rs"]
 mod garbage;
+#[path = "api/kinds.rs"]
+mod kinds;
 #[path = "api/kubectl_requests.rs"]
 mod kubectl_requests;
 #[path = "api/lists.rs"]
@@ -37,6 +39,8 @@ mod pods;
 mod refusals;
 #[path = "api/representations.rs"]
 mod representations;
+#[path = "api/schemas.rs"]
+mod schemas;
 #[path = "api/subresources.rs"]
 mod subresources;
 #[path = "api/watches.rs"]
