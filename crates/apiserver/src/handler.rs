@@ -1,5 +1,6 @@
 //! From an HTTP request to the operation it asks for, and back to an answer.
 
+mod answer;
 mod authorize;
 mod encode;
 mod eviction;
@@ -13,21 +14,18 @@ mod write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, WARNING,
-};
+use http::header::{ACCEPT, IF_NONE_MATCH};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use serde_json::Value;
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 
+use self::answer::Answer;
 use crate::access::User;
 use crate::core::Core;
 use crate::error::ApiError;
 use crate::pages;
 use crate::registry::Resources;
-use crate::representation::{Representation, encode_error};
+use crate::representation::Representation;
 use crate::request::{Query, Route, Target};
-use crate::resource::Origin;
 use crate::response::ResponseBody;
 
 /// One request, being answered.
@@ -41,56 +39,41 @@ struct Exchange<'a> {
     body: Bytes,
 }
 
-/// An answer in the making.
-struct Answer {
-    code: StatusCode,
-    content_type: &'static str,
-    body: ResponseBody,
-    /// Texts for the `Warning` header.
-    warnings: Vec<String>,
-    etag: Option<String>,
-}
-
 impl Core {
     /// Answers a request whose body has been read.
     pub(crate) fn respond(&self, request: Request<Bytes>) -> Response<ResponseBody> {
         let (parts, body) = request.into_parts();
-        let accept = header(&parts.headers, &ACCEPT);
-        match self.answer(&parts, body) {
-            Ok(answer) => answer.into_response(),
-            Err(error) => refusal(accept, &error),
-        }
-    }
-
-    fn answer(&self, request: &Parts, body: Bytes) -> Result<Answer, ApiError> {
         let resources = self.registry.resources();
-        let route = Route::parse(request.uri.path(), &resources);
-        let user = self.authorize(request, &route)?;
-        match route {
-            Route::Unknown => Err(ApiError::unknown_path()),
-            Route::Other => page(request, &resources),
-            Route::Resource(target) => Exchange {
-                core: self,
-                user,
-                resources,
-                target,
-                query: Query::parse(request.uri.query()),
-                headers: &request.headers,
-                body,
-            }
-            .answer(&request.method),
-        }
+        let route = Route::parse(parts.uri.path(), &resources);
+        let deprecation = route.deprecation();
+        let answer = match self.authorize(&parts, &route) {
+            Err(error) => Err(error),
+            Ok(user) => match route {
+                Route::Unknown => Err(ApiError::unknown_path()),
+                Route::Other => page(&parts, &resources),
+                Route::Resource(target) => Exchange {
+                    core: self,
+                    user,
+                    resources,
+                    target,
+                    query: Query::parse(parts.uri.query()),
+                    headers: &parts.headers,
+                    body,
+                }
+                .answer(&parts.method),
+            },
+        };
+        let accept = header(&parts.headers, &ACCEPT);
+        answer
+            .unwrap_or_else(|error| Answer::refusal(accept, &error))
+            .with_warnings(deprecation)
+            .into_response()
     }
 }
 
-/// The answer that tells an error.
+/// The answer that tells an error, to a client that takes what `accept` says.
 pub(crate) fn refusal(accept: Option<&str>, error: &ApiError) -> Response<ResponseBody> {
-    let (content_type, bytes) = encode_error(accept, error);
-    let mut response = Answer::new(error.code(), content_type, bytes).into_response();
-    if let Some(seconds) = error.retry_after() {
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
-    }
-    response
+    Answer::refusal(accept, error).into_response()
 }
 
 /// The answer to a request that is about no resource.
@@ -101,30 +84,11 @@ fn page(request: &Parts, resources: &Resources) -> Result<Answer, ApiError> {
         return Err(ApiError::method_not_allowed());
     }
     let known = header(&request.headers, &IF_NONE_MATCH);
-    let unchanged = page.etag.is_some() && page.etag.as_deref() == known;
-    Ok(Answer {
-        code: if unchanged {
-            StatusCode::NOT_MODIFIED
-        } else {
-            page.code
-        },
-        content_type: page.content_type,
-        body: if unchanged { Bytes::new() } else { page.body }.into(),
-        warnings: Vec::new(),
-        etag: page.etag,
-    })
+    Ok(Answer::new(page.code, page.content_type, page.body).with_etag(page.etag, known))
 }
 
 impl Exchange<'_> {
     fn answer(self, method: &Method) -> Result<Answer, ApiError> {
-        let deprecation = match &self.target.resource.origin {
-            Origin::Custom(version) => version.deprecation_warning.clone(),
-            Origin::BuiltIn { .. } => None,
-        };
-        Ok(self.dispatch(method)?.with_warnings(deprecation))
-    }
-
-    fn dispatch(self, method: &Method) -> Result<Answer, ApiError> {
         if self.target.subresource.is_some() {
             return self.subresource(method);
         }
@@ -160,51 +124,6 @@ impl Exchange<'_> {
     fn representation(&self) -> Result<Representation, ApiError> {
         let representation = Representation::negotiate(self.header(&ACCEPT))?;
         Ok(representation.with_pretty(self.query.all("pretty").next()))
-    }
-}
-
-impl Answer {
-    fn new(code: StatusCode, content_type: &'static str, body: impl Into<ResponseBody>) -> Self {
-        Self {
-            code,
-            content_type,
-            body: body.into(),
-            warnings: Vec::new(),
-            etag: None,
-        }
-    }
-
-    fn value(code: StatusCode, representation: Representation, value: &Value) -> Self {
-        let content_type = representation.encoding.content_type();
-        Self::new(code, content_type, representation.encode(value))
-    }
-
-    /// Adds warnings; each text is said once.
-    fn with_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
-        for warning in warnings {
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
-        }
-        self
-    }
-
-    fn into_response(self) -> Response<ResponseBody> {
-        let mut response = Response::new(self.body);
-        *response.status_mut() = self.code;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-        if let Some(etag) = self.etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
-            headers.insert(ETAG, etag);
-        }
-        for warning in self.warnings {
-            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
-            if let Ok(value) = HeaderValue::try_from(format!("299 - \"{quoted}\"")) {
-                headers.append(WARNING, value);
-            }
-        }
-        response
     }
 }
 

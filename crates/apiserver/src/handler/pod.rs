@@ -1,6 +1,5 @@
 //! What can be done to pods: binding them to a node, reading their logs.
 
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -91,10 +90,6 @@ impl Exchange<'_> {
         {
             return Err(ApiError::unsupported("logs: nothing runs in its pods"));
         }
-        Ok(Answer::new(
-            StatusCode::NO_CONTENT,
-            "text/plain",
-            Bytes::new(),
-        ))
+        Ok(Answer::nothing())
     }
 }

@@ -40,6 +40,17 @@ impl Target {
 }
 
 impl Route {
+    /// What clients of a deprecated version are told with every answer.
+    pub(crate) fn deprecation(&self) -> Option<String> {
+        match self {
+            Self::Resource(target) => match &target.resource.origin {
+                Origin::Custom(version) => version.deprecation_warning.clone(),
+                Origin::BuiltIn { .. } => None,
+            },
+            Self::Unknown | Self::Other => None,
+        }
+    }
+
     /// Reads a path.
     pub(crate) fn parse(path: &str, resources: &Resources) -> Self {
         let segments: Vec<Cow<'_, str>> = path
@@ -67,7 +78,10 @@ impl Route {
             [] => return Self::Other,
         };
         let Some(resource) = find(plural) else {
-            return match resources.iter().any(|resource| resource.group == group) {
+            return match resources
+                .iter()
+                .any(|known| known.group == group && is_built_in(known))
+            {
                 true => Self::Unknown,
                 false => Self::Other,
             };
@@ -79,16 +93,16 @@ impl Route {
             // Only proxies have paths of their own below them.
             [name, subresource, ..] => (Some(*name), Some(*subresource)),
         };
-        // A custom resource knows of status and scale even without them: the object is not found there.
-        let known = subresource.is_none_or(|name| {
-            resource.subresource(name).is_some()
-                || (matches!(resource.origin, Origin::Custom(_))
-                    && matches!(name, "status" | "scale"))
-        });
+        // What a custom resource lacks below its objects is said to be an object that is not found.
+        let known = subresource
+            .is_none_or(|name| resource.subresource(name).is_some() || !is_built_in(resource));
         let scoped = namespace.is_none_or(|_| resource.namespaced)
             && (namespace.is_some() || name.is_none() || !resource.namespaced);
         if !known || !scoped {
-            return Self::Unknown;
+            return match is_built_in(resource) {
+                true => Self::Unknown,
+                false => Self::Other,
+            };
         }
         Self::Resource(Target {
             resource: Arc::clone(resource),
@@ -98,4 +112,8 @@ impl Route {
             watch,
         })
     }
+}
+
+fn is_built_in(resource: &Resource) -> bool {
+    matches!(resource.origin, Origin::BuiltIn { .. })
 }

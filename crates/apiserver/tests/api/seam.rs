@@ -45,7 +45,8 @@ impl Server {
         let response = self.call(request, body.into()).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        let json = parts.headers["content-type"] == "application/json" && !bytes.is_empty();
+        let kind = parts.headers.get("content-type");
+        let json = kind.is_some_and(|kind| kind == "application/json") && !bytes.is_empty();
         Answer {
             code: parts.status.as_u16(),
             headers: parts.headers,
