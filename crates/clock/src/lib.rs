@@ -66,7 +66,8 @@ impl Clock {
     /// A virtual clock that runs past the year 9999 stays at [`Timestamp::MAX`].
     pub fn now(&self) -> Timestamp {
         match &self.kind {
-            Kind::System => {
+            Kind::System =>
+            {
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "this is the one place that reads wall time"
