@@ -96,6 +96,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::representation::{Encoding, Representation};
 
     fn json(text: &str) -> Body {
         decode(Some("application/json; charset=utf-8"), text.as_bytes()).unwrap()
@@ -219,6 +220,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_as_yaml_reads_back(value in any_json()) {
+            let yaml = Representation { encoding: Encoding::Yaml, ..Representation::PLAIN };
+            let text = yaml.encode(&value);
+            let read = decode_yaml(&text);
+            prop_assert!(read.is_ok(), "{read:?}: {text:?}");
+            prop_assert_eq!(read.unwrap().value, value, "{:?}", text);
+        }
+
         #[test]
         fn json_reads_as_serde_json_reads_it(value in any_json()) {
             let body = decode_json(value.to_string().as_bytes()).unwrap();
