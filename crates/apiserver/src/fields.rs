@@ -107,6 +107,14 @@ fn decode(
             "couldn't get version/kind; json parse error: the body is no JSON object".to_owned(),
         ));
     }
+    for field in ["apiVersion", "kind"] {
+        if !object[field].is_null() && !object[field].is_string() {
+            return Err(Refusal::Decoding(format!(
+                "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go struct field .{field} of type string",
+                decode::type_name(&object[field]),
+            )));
+        }
+    }
     let unknown = match &resource.origin {
         Origin::BuiltIn { definition } => built_in(resource, definition.as_deref(), object)?,
         Origin::Custom(version) => custom(resource, version, object)?,
@@ -388,6 +396,11 @@ mod tests {
             " v1 configmaps",
             json!({"apiVersion": "apps/v1", "kind": "ConfigMap"}),
             "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: no kind \"ConfigMap\" is registered for version \"apps/v1\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"",
+        );
+        check_refuses(
+            " v1 configmaps",
+            json!({"kind": 5}),
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: couldn't get version/kind; json parse error: json: cannot unmarshal number into Go struct field .kind of type string",
         );
         check_refuses(
             "autoscaling v1 horizontalpodautoscalers",

@@ -51,7 +51,7 @@ impl Core {
         metadata.insert("uid".to_owned(), self.ids.uid().into());
         metadata.insert("creationTimestamp".to_owned(), self.timestamp());
         let key = self.name(resource, namespace, metadata)?;
-        strategy::prepare_for_create(resource, &mut object, self.now());
+        strategy::prepare_for_create(resource, &mut object);
         let causes = validation::create(resource, &object);
         if !causes.is_empty() {
             return Err(ApiError::invalid(resource, key.name(), causes));

@@ -276,7 +276,7 @@ fn time(text: &mut String, format: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn type_name(value: &Value) -> &'static str {
+pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

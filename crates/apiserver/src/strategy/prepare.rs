@@ -1,6 +1,5 @@
 //! The parts of an object that only the server sets, on creation and on change.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Generation, quality, rules};
@@ -11,7 +10,8 @@ use crate::resource::{Origin, Resource};
 /// Sets what the server alone may set in an object that is about to be created.
 ///
 /// Call it once the name and `metadata.uid` are set: some kinds write them elsewhere too.
-pub(crate) fn prepare_for_create(resource: &Resource, object: &mut Value, _now: Timestamp) {
+pub(crate) fn prepare_for_create(resource: &Resource, object: &mut Value) {
+    disown(object);
     reset_status(resource, object);
     match rules(resource).generation {
         Generation::Untracked => {}
@@ -25,6 +25,13 @@ pub(crate) fn prepare_for_create(resource: &Resource, object: &mut Value, _now: 
         }
         ("batch", "Job") => select_own_pods(object),
         _ => {}
+    }
+}
+
+/// Drops what clients say of who owns which field: it is the server that tracks that, once it does.
+fn disown(object: &mut Value) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
     }
 }
 
@@ -87,6 +94,7 @@ pub(crate) fn prepare_for_update(
     old: &Value,
     subresource: Option<&str>,
 ) {
+    disown(new);
     let Some(object) = new.as_object_mut() else {
         return;
     };

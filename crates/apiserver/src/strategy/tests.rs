@@ -17,7 +17,7 @@ fn created(path: &str, object: Value) -> Value {
     check(&resource, &mut object, FieldValidation::Strict, &[]).unwrap();
     defaults::apply(&resource, &mut object);
     object["metadata"]["uid"] = "u".into();
-    prepare_for_create(&resource, &mut object, jiff::Timestamp::UNIX_EPOCH);
+    prepare_for_create(&resource, &mut object);
     object
 }
 

@@ -34,11 +34,13 @@ fn check_value(schema: &Schema, value: &Value, path: Path<'_>, causes: &mut Vec<
             .collect();
         causes.push(Cause::not_supported(path, value, &supported));
     }
+    let definition = schema.reference.as_deref().unwrap_or_default();
     let schema = schema.resolve();
     match value {
         Value::Object(fields) => {
             for name in &schema.required {
-                if name != "metadata" && fields.get(name).is_none_or(is_missing) {
+                let is_missing = fields.get(name).is_none_or(is_missing);
+                if is_missing && name != "metadata" && !may_be_empty(definition, name) {
                     causes.push(Cause::required(path.field(name), ""));
                 }
             }
@@ -62,6 +64,17 @@ fn check_value(schema: &Schema, value: &Value, path: Path<'_>, causes: &mut Vec<
         }
         _ => {}
     }
+}
+
+/// Fields that the schema requires, and that a real server takes without a value all the same.
+fn may_be_empty(definition: &str, field: &str) -> bool {
+    let name = definition.rsplit('.').next().unwrap_or(definition);
+    matches!(
+        (name, field),
+        ("CSINodeSpec", "drivers")
+            | ("HTTPHeader" | "Sysctl", "value")
+            | ("LimitRangeSpec", "limits")
+    )
 }
 
 /// A required field that is there may be false, zero or an empty structure, but not an empty text.

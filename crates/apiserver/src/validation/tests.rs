@@ -149,6 +149,11 @@ fn what_the_schema_requires_and_enumerates() {
         json!({"metadata": {"name": "n"}, "spec": {"podSelector": {}}}),
         &[],
     );
+    check_create(
+        "storage.k8s.io v1 csinodes",
+        json!({"metadata": {"name": "n"}, "spec": {"drivers": null}}),
+        &[],
+    );
 }
 
 #[test]
