@@ -71,10 +71,9 @@ impl Engine for Namespaces {
         };
         let exists = seen.change.after().is_some();
         if resource.namespaced {
-            let namespace: Ticket = object.key().namespace().into();
-            self.observe_content(&namespace, resource, object, exists);
-            if self.ending.contains_key(&namespace) {
-                backlog.push(namespace);
+            self.observe_content(resource, object, exists);
+            if let Some((name, _)) = self.ending.get_key_value(object.key().namespace()) {
+                backlog.push(Arc::clone(name));
             }
         } else if is_namespaces(resource) {
             let name: Ticket = object.key().name().into();
@@ -141,26 +140,28 @@ impl Engine for Namespaces {
 }
 
 impl Namespaces {
-    fn observe_content(
-        &mut self,
-        namespace: &Ticket,
-        resource: &Arc<Resource>,
-        object: &Stored,
-        exists: bool,
-    ) {
+    fn observe_content(&mut self, resource: &Arc<Resource>, object: &Stored, exists: bool) {
         let place = Place {
             kind: self.kinds.id(resource),
             key: object.key().clone(),
         };
-        let contents = self.contents.entry(Arc::clone(namespace)).or_default();
+        let namespace = object.key().namespace();
         if !exists {
-            contents.living.remove(&place);
-            contents.items.remove(&place);
-            if contents.items.is_empty() {
-                self.contents.remove(namespace);
+            if let Some(contents) = self.contents.get_mut(namespace) {
+                contents.living.remove(&place);
+                contents.items.remove(&place);
+                if contents.items.is_empty() {
+                    self.contents.remove(namespace);
+                }
             }
             return;
         }
+        if !self.contents.contains_key(namespace) {
+            self.contents.insert(namespace.into(), Contents::default());
+        }
+        let Some(contents) = self.contents.get_mut(namespace) else {
+            return;
+        };
         if object.is_terminating() {
             contents.living.remove(&place);
         } else {

@@ -26,11 +26,14 @@ const FIRST_ADDRESS: u32 = 0x0af4_0000;
 const ADDRESSES: u32 = 1 << 18;
 /// Nodes get addresses from 192.168.0.0/16.
 const FIRST_NODE_ADDRESS: u32 = 0xc0a8_0001;
+const NODE_ADDRESSES: u32 = (1 << 16) - 2;
 
 /// The engine. Its tickets are uids.
 #[derive(Debug)]
 pub(super) struct Pods {
     life: PodLife,
+    /// The numbers of the nodes.
+    nodes: HashMap<String, u32>,
     pods: HashMap<Ticket, Pod>,
     next_node: usize,
     next_address: u32,
@@ -41,6 +44,8 @@ struct Pod {
     resource: Arc<Resource>,
     key: Key,
     stage: Stage,
+    /// The number of its node, once it has one.
+    node: u32,
     /// When it came to that stage, as far as was seen.
     since: Instant,
     /// When its containers began to run.
@@ -73,42 +78,41 @@ enum Stage {
 
 impl Pods {
     pub(super) fn new(life: PodLife) -> Self {
+        let nodes = life.nodes.iter().cloned().zip(0..).collect();
         Self {
             life,
+            nodes,
             pods: HashMap::new(),
             next_node: 0,
             next_address: 0,
         }
     }
 
-    /// Where the pod stands; `None` if it is someone else's.
-    fn stage(&self, pod: &Stored) -> Option<Stage> {
+    /// Where the pod stands, and on which node; `None` if it is someone else's.
+    fn stage(&self, pod: &Stored) -> Option<(Stage, u32)> {
         let value = pod.value();
         let spec = &value["spec"];
-        let phase = value["status"]["phase"].as_str().unwrap_or("Pending");
-        match spec["nodeName"].as_str().filter(|node| !node.is_empty()) {
-            None => {
-                let gates = spec["schedulingGates"].as_array();
-                let waits = gates.is_some_and(|gates| !gates.is_empty());
-                let scheduler = spec["schedulerName"].as_str();
-                let ours = scheduler.is_none_or(|name| name == "default-scheduler") && !waits;
-                (ours && !pod.is_terminating()).then_some(Stage::Unassigned)
+        let Some(node) = spec["nodeName"].as_str().filter(|node| !node.is_empty()) else {
+            let gates = spec["schedulingGates"].as_array();
+            let waits = gates.is_some_and(|gates| !gates.is_empty());
+            let scheduler = spec["schedulerName"].as_str();
+            let ours = scheduler.is_none_or(|name| name == "default-scheduler");
+            let goes_on = ours && !waits && !pod.is_terminating();
+            return goes_on.then_some((Stage::Unassigned, 0));
+        };
+        let node = *self.nodes.get(node)?;
+        let stage = match value["status"]["phase"].as_str() {
+            _ if pod.is_terminating() && had_its_time(value) => Stage::Over,
+            _ if pod.is_terminating() => Stage::Ending,
+            Some("Succeeded" | "Failed") => Stage::Over,
+            Some("Running") if !has_condition(value, "ContainersReady") => Stage::Running,
+            Some("Running") if status::is_ready(value) != has_condition(value, "Ready") => {
+                Stage::Gated
             }
-            Some(node) if self.life.node(node).is_none() => None,
-            Some(_) => Some(match phase {
-                _ if pod.is_terminating() => match ended(value) {
-                    true => Stage::Over,
-                    false => Stage::Ending,
-                },
-                "Succeeded" | "Failed" => Stage::Over,
-                "Running" if !has_condition(value, "ContainersReady") => Stage::Running,
-                "Running" if status::is_ready(value) != has_condition(value, "Ready") => {
-                    Stage::Gated
-                }
-                "Running" => Stage::Ready,
-                _ => Stage::Assigned,
-            }),
-        }
+            Some("Running") => Stage::Ready,
+            _ => Stage::Assigned,
+        };
+        Some((stage, node))
     }
 
     /// The address of the next pod that begins to run.
@@ -117,7 +121,7 @@ impl Pods {
         Ipv4Addr::from(FIRST_ADDRESS + self.next_address)
     }
 
-    fn operation(&mut self, uid: &Ticket, next: Next) -> Option<Operation> {
+    fn operation(&mut self, uid: &Ticket, node: u32, next: Next) -> Option<Operation> {
         let operation = match next {
             Next::Delete => Operation::Delete {
                 uid: Arc::clone(uid),
@@ -133,14 +137,8 @@ impl Pods {
             }
             Next::Run => {
                 let address = self.address();
-                let life = self.life.clone();
-                Operation::amend(uid, move |pod, now| {
-                    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
-                    let index = life.node(node).unwrap_or_default();
-                    let host =
-                        FIRST_NODE_ADDRESS + u32::try_from(index % 0xfffe).unwrap_or_default();
-                    status::run(pod, address, Ipv4Addr::from(host), now);
-                })
+                let host = Ipv4Addr::from(FIRST_NODE_ADDRESS + node % NODE_ADDRESSES);
+                Operation::amend(uid, move |pod, now| status::run(pod, address, host, now))
             }
             Next::Ready => Operation::amend(uid, status::ready),
             Next::Exit(code) => Operation::amend(uid, move |pod, now| status::exit(pod, code, now)),
@@ -200,7 +198,7 @@ impl Engine for Pods {
             }
             return;
         };
-        let Some(stage) = self.stage(object) else {
+        let Some((stage, node)) = self.stage(object) else {
             self.pods.remove(object.uid());
             return;
         };
@@ -216,6 +214,7 @@ impl Engine for Pods {
             resource: Arc::clone(&seen.resource),
             key: object.key().clone(),
             stage,
+            node,
             since: began(
                 old.is_some_and(|old| old.stage == stage),
                 old.map(|old| old.since),
@@ -239,8 +238,8 @@ impl Engine for Pods {
         if now < at {
             return Verdict::Later(at);
         }
-        let (resource, key) = (Arc::clone(&pod.resource), pod.key.clone());
-        match self.operation(uid, next) {
+        let (resource, key, node) = (Arc::clone(&pod.resource), pod.key.clone(), pod.node);
+        match self.operation(uid, node, next) {
             Some(operation) => Verdict::Act(Action {
                 resource,
                 key,
@@ -252,6 +251,6 @@ impl Engine for Pods {
 }
 
 /// Whether a deleted pod has had its time, and waits for something else.
-fn ended(pod: &Value) -> bool {
+fn had_its_time(pod: &Value) -> bool {
     pod["metadata"]["deletionGracePeriodSeconds"] == 0
 }

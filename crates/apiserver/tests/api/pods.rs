@@ -461,7 +461,7 @@ async fn the_same_requests_give_the_same_history() {
         let mut cluster = Cluster::new();
         let mut watch = cluster
             .server
-            .watch(&format!("{PODS}?resourceVersion=0&timeoutSeconds=60"))
+            .watch(&format!("{PODS}?resourceVersion=0&timeoutSeconds=90"))
             .await;
         for number in 0..30 {
             cluster

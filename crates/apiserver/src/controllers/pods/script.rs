@@ -94,10 +94,6 @@ impl Default for PodScript {
 }
 
 impl PodLife {
-    pub(super) fn node(&self, name: &str) -> Option<usize> {
-        self.nodes.iter().position(|node| node == name)
-    }
-
     pub(super) fn script_of(&self, pod: &Value) -> PodScript {
         let mut script = self.script;
         if let Some(PodRule(rule)) = &self.rule {
@@ -110,10 +106,10 @@ impl PodLife {
 
 impl PodScript {
     fn annotate(&mut self, pod: &Value) {
-        let annotation = |name: &str| {
-            let name = format!("kubewright.dev/{name}");
-            pod["metadata"]["annotations"][name].as_str()
+        let Some(annotations) = pod["metadata"]["annotations"].as_object() else {
+            return;
         };
+        let annotation = |name: &str| annotations.get(&format!("kubewright.dev/{name}"))?.as_str();
         if let Some(delay) = annotation("run-after").and_then(delay) {
             self.run_after = delay;
         }
