@@ -1,0 +1,19 @@
+//! The controller at work on an embedded API server, for people to look at.
+//!
+//! A ReplicaSet of ten pods comes to life, and then goes on a [tour](Tour): it is scaled up, loses
+//! pods, has one taken out of its hands, and is scaled down. Each step has a deadline and says what
+//! it saw through the API.
+
+mod display;
+mod embedded;
+mod picture;
+mod sample;
+mod tour;
+mod view;
+
+pub use display::Display;
+pub use embedded::EmbeddedCluster;
+pub use picture::{Picture, PodState, SeenPod};
+pub use sample::{NAMESPACE, SAMPLE, sample};
+pub use tour::{Failed, Tour};
+pub use view::View;
