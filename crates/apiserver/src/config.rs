@@ -16,11 +16,16 @@ pub struct Config {
     pub clock: Clock,
     /// What uids, generated names and random intervals are derived from. Default: 0.
     pub seed: u64,
-    /// How many changes of each resource are remembered, at least 1. Default: 16,384.
+    /// How many changes of each resource are remembered, at least 1. Default: 65,536.
     ///
     /// A watch, or a list that is read in pages, can go on from any of them. One that comes later is
     /// answered 410 and starts again. Each remembered change keeps the version it replaced in memory.
     pub history: usize,
+    /// How many bytes of JSON the replaced versions of each resource may have before the oldest
+    /// changes are forgotten, whatever their number. Default: 32 MiB.
+    ///
+    /// In memory an object takes about four times its JSON.
+    pub history_bytes: usize,
     /// How long a watch lasts that asks for no `timeoutSeconds`: a random time from this range.
     ///
     /// Default: 30 to 60 minutes.
@@ -63,7 +68,8 @@ impl Default for Config {
         Self {
             clock: Clock::system(),
             seed: 0,
-            history: 16_384,
+            history: 65_536,
+            history_bytes: 32 << 20,
             watch_timeout: Duration::from_secs(30 * 60)..=Duration::from_secs(60 * 60),
             bookmark_interval: Duration::from_secs(60),
             streaming_lists: StreamingLists::default(),

@@ -30,7 +30,7 @@ use crate::faults::Faults;
 use crate::ids::Ids;
 use crate::registry::Registry;
 use crate::resource::{Resource, StorageId};
-use crate::store::{Key, Store, Stored};
+use crate::store::{Bounds, Key, Store, Stored};
 
 /// The state of a server and the operations on it. Shared by `Arc`.
 #[derive(Debug)]
@@ -51,7 +51,10 @@ impl Core {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             registry: Registry::kubernetes(),
-            store: Arc::new(Store::new(config.history)),
+            store: Arc::new(Store::new(Bounds {
+                changes: config.history,
+                bytes: config.history_bytes,
+            })),
             ids: Ids::new(config.seed),
             definitions: Mutex::default(),
             signals: watch::Signals::default(),

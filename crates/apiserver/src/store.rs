@@ -29,7 +29,7 @@ use tokio::sync::watch;
 pub(crate) use self::cursor::Cursor;
 pub(crate) use self::key::Key;
 use self::log::Log;
-pub(crate) use self::log::{Change, Event, TooOld};
+pub(crate) use self::log::{Bounds, Change, Event, TooOld};
 pub(crate) use self::snapshot::Snapshot;
 pub(crate) use self::stored::{Head, Stored};
 use crate::resource::StorageId;
@@ -44,8 +44,8 @@ pub(crate) struct Store {
     /// Written under `writer` and under the lock of the shard that changed.
     revision: AtomicU64,
     shards: RwLock<HashMap<StorageId, Arc<Shard>>>,
-    /// How many changes of each resource are remembered.
-    history: usize,
+    /// How much of each resource's past is remembered.
+    history: Bounds,
     /// Up to where history was forgotten on demand.
     compacted: AtomicU64,
     /// The revision of the newest change; wakes those who follow all resources.
@@ -70,7 +70,7 @@ struct State {
 
 impl Shard {
     /// A resource without objects, and without history up to `compacted`.
-    fn new(history: usize, compacted: u64) -> Self {
+    fn new(history: Bounds, compacted: u64) -> Self {
         Self {
             state: RwLock::new(State {
                 objects: RedBlackTreeMapSync::new_sync(),
@@ -92,8 +92,8 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl Store {
-    /// An empty store that remembers the newest `history` changes of each resource.
-    pub(crate) fn new(history: usize) -> Self {
+    /// An empty store that remembers the newest changes of each resource within `history`.
+    pub(crate) fn new(history: Bounds) -> Self {
         Self {
             writer: Mutex::new(()),
             // Like etcd's: no object and no list ever has version 0, which means "any" in requests.

@@ -32,17 +32,35 @@ pub(crate) struct TooOld {
     pub(crate) oldest: u64,
 }
 
+/// How much a log remembers. At least the newest change is always there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// How many changes.
+    pub(crate) changes: usize,
+    /// How many bytes of JSON the versions may have that were replaced.
+    pub(crate) bytes: usize,
+}
+
 /// A bounded log of changes, oldest first.
 ///
-/// Invariants: revisions rise strictly; every change after `oldest` is in the log.
+/// Invariants: revisions rise strictly; every change after `dropped` is in the log; `bytes` is the
+/// sum of what the events in the log replaced.
 #[derive(Debug)]
 pub(crate) struct Log {
     events: VecDeque<Arc<Event>>,
-    capacity: usize,
+    bounds: Bounds,
+    bytes: usize,
     /// The newest revision that a change was dropped of; 0 if none was.
     dropped: u64,
     /// The newest revision that the server was told to forget.
     compacted: u64,
+}
+
+impl Event {
+    /// How many bytes of JSON the version has that this change replaced.
+    fn replaced(&self) -> usize {
+        self.change.before().map_or(0, |before| before.size())
+    }
 }
 
 impl Change {
@@ -64,11 +82,12 @@ impl Change {
 }
 
 impl Log {
-    /// An empty log that keeps the newest `capacity` changes.
-    pub(crate) fn new(capacity: usize, compacted: u64) -> Self {
+    /// An empty log that keeps the newest changes within `bounds`.
+    pub(crate) fn new(bounds: Bounds, compacted: u64) -> Self {
         Self {
             events: VecDeque::new(),
-            capacity,
+            bounds,
+            bytes: 0,
             dropped: 0,
             compacted,
         }
@@ -81,22 +100,31 @@ impl Log {
                 .is_none_or(|last| last.revision < event.revision),
             "revisions rise"
         );
-        if self.events.len() >= self.capacity
-            && let Some(oldest) = self.events.pop_front()
+        self.bytes += event.replaced();
+        self.events.push_back(Arc::new(event));
+        while self.events.len() > 1
+            && (self.events.len() > self.bounds.changes || self.bytes > self.bounds.bytes)
         {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.events.pop_front() {
+            self.bytes -= oldest.replaced();
             self.dropped = oldest.revision;
         }
-        self.events.push_back(Arc::new(event));
     }
 
     /// Forgets all changes up to `revision`, and that there ever was anything before it.
     pub(crate) fn compact(&mut self, revision: u64) {
         self.compacted = self.compacted.max(revision);
-        let gone = self
+        while self
             .events
-            .partition_point(|event| event.revision <= revision);
-        if let Some(last) = self.events.drain(..gone).next_back() {
-            self.dropped = last.revision;
+            .front()
+            .is_some_and(|oldest| oldest.revision <= revision)
+        {
+            self.drop_oldest();
         }
     }
 
@@ -129,5 +157,68 @@ impl Log {
             .events
             .partition_point(|event| event.revision <= revision);
         Ok(self.events.range(start..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::Key;
+
+    fn object(revision: u64, size: usize) -> Arc<Stored> {
+        let value = json!({ "metadata": {}, "data": "x".repeat(size) });
+        Arc::new(Stored::new(Key::new("", "a"), revision, value))
+    }
+
+    /// A log of one object that is written again and again, with `size` bytes of data.
+    fn log(bounds: Bounds, writes: u64, size: usize) -> Log {
+        let mut log = Log::new(bounds, 0);
+        let mut before = object(1, size);
+        for revision in 2..2 + writes {
+            let after = object(revision, size);
+            let change = Change::Modified {
+                before: std::mem::replace(&mut before, Arc::clone(&after)),
+                after,
+            };
+            log.push(Event { revision, change });
+        }
+        log
+    }
+
+    #[test]
+    fn large_objects_are_remembered_for_fewer_changes() {
+        let bounds = Bounds {
+            changes: 100,
+            bytes: 10_000,
+        };
+        assert_eq!(log(bounds, 50, 10).events.len(), 50);
+        assert_eq!(log(bounds, 200, 10).events.len(), 100);
+        let large = log(bounds, 200, 970);
+        assert_eq!(large.events.len(), 10_000 / object(1, 970).size());
+        assert_eq!(large.after(200).unwrap().count(), 1);
+        assert!(large.after(100).is_err());
+        assert_eq!(
+            log(bounds, 5, 20_000).events.len(),
+            1,
+            "the newest at least"
+        );
+    }
+
+    #[test]
+    fn new_objects_weigh_nothing() {
+        let bounds = Bounds {
+            changes: 100,
+            bytes: 10_000,
+        };
+        let mut log = Log::new(bounds, 0);
+        for revision in 2..52 {
+            let change = Change::Added(object(revision, 1000));
+            log.push(Event { revision, change });
+        }
+        assert_eq!(log.events.len(), 50);
+        log.compact(51);
+        assert_eq!((log.events.len(), log.bytes), (0, 0));
     }
 }

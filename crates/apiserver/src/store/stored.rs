@@ -68,6 +68,11 @@ impl Stored {
         !self.value["metadata"]["deletionTimestamp"].is_null()
     }
 
+    /// How many bytes of JSON this version has.
+    pub(crate) fn size(&self) -> usize {
+        self.encoded().json.len()
+    }
+
     /// Appends the JSON of this version, as if it had been written at `revision`.
     pub(crate) fn write(&self, head: &Head, revision: u64, out: &mut Vec<u8>) {
         let encoded = self.encoded();

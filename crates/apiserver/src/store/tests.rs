@@ -10,6 +10,13 @@ use super::*;
 
 const HISTORY: usize = 6;
 
+fn store() -> Store {
+    Store::new(Bounds {
+        changes: HISTORY,
+        bytes: usize::MAX,
+    })
+}
+
 fn id(resource: u8) -> StorageId {
     StorageId {
         group: String::new(),
@@ -142,7 +149,7 @@ proptest! {
 
     #[test]
     fn the_store_is_as_the_model(steps in prop::collection::vec(step(), 1..80)) {
-        let store = Arc::new(Store::new(HISTORY));
+        let store = Arc::new(store());
         let mut model = Model::new();
         let mut readers: Vec<Reader> = Vec::new();
         for step in steps {
@@ -245,7 +252,7 @@ proptest! {
 
 #[test]
 fn a_range_is_a_namespace_from_a_place_on() {
-    let store = Store::new(HISTORY);
+    let store = store();
     for (namespace, name) in [
         ("a", "x"),
         ("a", "y"),
@@ -271,7 +278,7 @@ fn a_range_is_a_namespace_from_a_place_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cursor_sleeps_until_its_resource_changes() {
-    let store = Arc::new(Store::new(HISTORY));
+    let store = Arc::new(store());
     let put = |resource| {
         let value = json!({ "metadata": {} });
         store.commit(|transaction| transaction.put(&id(resource), key(0), value));

@@ -253,7 +253,7 @@ mod tests {
     use crate::registry::Registry;
     use crate::request::ListOptions;
     use crate::resource::Resource;
-    use crate::store::{Head, Key, Store};
+    use crate::store::{Bounds, Head, Key, Store};
 
     struct Plain;
 
@@ -276,8 +276,12 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let resources = Registry::kubernetes().resources();
+            let bounds = Bounds {
+                changes: 4096,
+                bytes: usize::MAX,
+            };
             Self {
-                store: Arc::new(Store::new(4096)),
+                store: Arc::new(Store::new(bounds)),
                 resource: Arc::clone(resources.get("", "v1", "configmaps").unwrap()),
                 start: Instant::now(),
             }
