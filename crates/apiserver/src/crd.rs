@@ -243,3 +243,6 @@ fn texts(value: &Value) -> Vec<String> {
 fn owned(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests;
