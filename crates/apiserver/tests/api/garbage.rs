@@ -261,6 +261,60 @@ async fn an_owner_of_a_kind_that_is_not_served_is_left_undecided() {
     cluster.leaves(&["a"]).await;
 }
 
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// Defines the kind `Widget` of `example.com`.
+async fn define_widgets(cluster: &Cluster) {
+    let definition = json!({
+        "metadata": { "name": "widgets.example.com" },
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": { "kind": "Widget", "plural": "widgets", "singular": "widget" },
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": { "openAPIV3Schema": { "type": "object" } },
+            }],
+        },
+    });
+    cluster.server.post(DEFINITIONS, definition).await.is(201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_undecided_is_decided_when_the_kind_is_served() {
+    let mut cluster = Cluster::new();
+    let reference = json!({
+        "apiVersion": "example.com/v1", "kind": "Widget", "name": "w",
+        "uid": "00000000-0000-0000-0000-000000000002",
+    });
+    cluster.owned("a", &[reference]).await;
+    cluster.leaves(&["a"]).await;
+    define_widgets(&cluster).await;
+    cluster.leaves(&[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn custom_resources_own_and_go_with_their_definition() {
+    let mut cluster = Cluster::new();
+    define_widgets(&cluster).await;
+    let widgets = "/apis/example.com/v1/namespaces/default/widgets";
+    let mut owners = Vec::new();
+    for name in ["v", "w"] {
+        let widget = json!({
+            "apiVersion": "example.com/v1", "kind": "Widget", "metadata": { "name": name },
+        });
+        owners.push(owner(&cluster.server.post(widgets, widget).await.is(201)));
+    }
+    cluster.owned("of-v", &owners[..1]).await;
+    cluster.owned("of-w", &owners[1..]).await;
+    cluster.leaves(&["of-v", "of-w"]).await;
+    cluster.server.delete(&format!("{widgets}/v")).await.is(200);
+    cluster.leaves(&["of-w"]).await;
+    // Nobody can ask for widgets any more, but this one was seen to go.
+    let definition = format!("{DEFINITIONS}/widgets.example.com");
+    cluster.server.delete(&definition).await.is(200);
+    cluster.leaves(&[]).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_object_of_the_same_name_is_no_owner() {
     let mut cluster = Cluster::new();
