@@ -11,9 +11,9 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// How many pods of a set are created or deleted before the outcome is awaited.
     /// Default: 500.
-    pub burst: usize,
+    pub burst: NonZeroUsize,
     /// How many pods are created in the first batch, before batches double. Default: 1.
-    pub initial_batch: usize,
+    pub initial_batch: NonZeroUsize,
     /// How long the events of created and deleted pods are awaited before a set is synced
     /// without them. Default: 5 minutes.
     pub expectations_timeout: Duration,
@@ -28,8 +28,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             workers: NonZeroUsize::new(5).expect("five is not zero"),
-            burst: 500,
-            initial_batch: 1,
+            burst: NonZeroUsize::new(500).expect("five hundred is not zero"),
+            initial_batch: NonZeroUsize::MIN,
             expectations_timeout: Duration::from_secs(5 * 60),
             request_timeout: Duration::from_secs(90),
             gates: FeatureGates::default(),

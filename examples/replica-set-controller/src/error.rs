@@ -25,8 +25,8 @@ pub enum SyncError {
     /// The status could not be written.
     #[error("{}", Answer(.0))]
     Status(#[source] Error),
-    /// What the cache holds is no ReplicaSet.
-    #[error("the cached object is no ReplicaSet")]
+    /// The template's labels cannot be read.
+    #[error("the pod template cannot be read")]
     Unreadable(#[from] serde_json::Error),
 }
 

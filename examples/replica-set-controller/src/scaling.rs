@@ -28,7 +28,7 @@ impl<C: Cluster> ReplicaSetController<C> {
         pods: &[PodView],
     ) -> Result<(), SyncError> {
         let (present, wanted) = (pods.len(), set.replicas());
-        let burst = self.config.burst;
+        let burst = self.config.burst.get();
         match present.cmp(&wanted) {
             Ordering::Less => self.create(set, (wanted - present).min(burst)).await,
             Ordering::Equal => Ok(()),
@@ -41,7 +41,7 @@ impl<C: Cluster> ReplicaSetController<C> {
         let key = set.key();
         tracing::debug!(%key, count, "too few replicas");
         self.expectations.expect_creations(key, count);
-        let initial = self.config.initial_batch;
+        let initial = self.config.initial_batch.get();
         let outcome = slow_start_batch(count, initial, || self.create_one(set, &pod)).await;
         // Nobody will ever see the pods that were not created, or not even tried.
         let unseen = count - outcome.successes;

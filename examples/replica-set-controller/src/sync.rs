@@ -88,11 +88,17 @@ impl<C: Cluster> ReplicaSetController<C> {
     pub async fn finish(&self, started: Started) -> Result<Option<Duration>, SyncError> {
         let Started { set, scaling } = started;
         let body = set.body();
-        let set = ReplicaSetView::new(&set, &body)?;
+        // Trying again would help neither of these: there will be an event when the set changes.
+        let set = match ReplicaSetView::new(&set, &body) {
+            Ok(view) => view,
+            Err(error) => {
+                tracing::error!(set = %set.key(), %error, "the set cannot be read");
+                return Ok(None);
+            }
+        };
         let selector = match set.selector() {
             Ok(selector) => selector,
             Err(error) => {
-                // Trying again would not help: there will be an event when it changes.
                 tracing::error!(set = %set.key(), %error, "the set's selector is invalid");
                 return Ok(None);
             }

@@ -8,6 +8,7 @@
 mod lab;
 mod wire;
 
+mod cluster_test;
 mod crash_test;
 mod parity_test;
 mod rbac_test;

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
+use http_body_util::{Either, Full};
 use kube_client::Client;
 use kube_client::client::Body;
 use kubewright_apiserver::{ApiServer, ApiService, ResponseBody};
@@ -68,11 +70,19 @@ impl Asked {
     }
 }
 
+const REFUSAL: &str = r#"{
+    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+    "message": "pods \"x\" is forbidden: exceeded quota: condition-test",
+    "reason": "Forbidden", "code": 403
+}"#;
+
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It is answered.
     Answered,
+    /// It is refused, as by a quota.
+    Refused,
     /// It never reaches the server.
     LostBefore,
     /// The server does what it is asked, and its answer is lost.
@@ -135,7 +145,7 @@ struct Tapped {
 }
 
 impl Service<Request<Body>> for Tapped {
-    type Response = Response<ResponseBody>;
+    type Response = Response<Either<ResponseBody, Full<Bytes>>>;
     type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -151,6 +161,11 @@ impl Service<Request<Body>> for Tapped {
         let crashed = Arc::clone(&self.wire.crashed);
         Box::pin(async move {
             match fate {
+                Fate::Refused => {
+                    let body = Full::from(REFUSAL.as_bytes());
+                    let response = Response::builder().status(403);
+                    return Ok(response.body(Either::Right(body))?);
+                }
                 Fate::LostBefore => return Err("the request is lost".into()),
                 Fate::CrashBefore => {
                     crashed.notify_one();
@@ -165,7 +180,7 @@ impl Service<Request<Body>> for Tapped {
                     crashed.notify_one();
                     std::future::pending().await
                 }
-                _ => Ok(response),
+                _ => Ok(response.map(Either::Left)),
             }
         })
     }

@@ -1,5 +1,6 @@
 //! The controller with everything around it replaced: the seam through which the tests drive it.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl Rig {
     /// That creates and deletes so many pods at once, at most.
     pub(crate) fn with_burst(burst: usize) -> Self {
         let mut config = Config::default();
-        config.burst = burst;
+        config.burst = NonZeroUsize::new(burst).unwrap();
         Self::with(config)
     }
 
