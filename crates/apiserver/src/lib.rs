@@ -79,9 +79,9 @@ mod ids;
 mod store;
 
 mod error;
-mod registry;
 mod path;
 mod quantity;
+mod registry;
 mod resource;
 mod schema;
 
