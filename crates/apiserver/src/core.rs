@@ -23,6 +23,7 @@ use serde_json::Value;
 pub(crate) use self::delete::{Deleted, FOREGROUND, ORPHAN};
 pub(crate) use self::filter::Filter;
 pub(crate) use self::list::{Page, not_a_version};
+pub(crate) use self::update::Replaced;
 pub(crate) use self::watch::WatchEncoder;
 use crate::config::Config;
 use crate::error::ApiError;

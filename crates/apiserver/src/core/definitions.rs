@@ -43,7 +43,7 @@ fn set_condition(
     object: &mut Value,
     now: &Value,
     kind: &str,
-    status: bool,
+    status: &str,
     reason: &str,
     message: &str,
 ) {
@@ -52,7 +52,6 @@ fn set_condition(
         *conditions = json!([]);
     }
     let conditions = conditions.as_array_mut().expect("an array by now");
-    let status = if status { "True" } else { "False" };
     let position = conditions.iter().position(|known| known["type"] == kind);
     let since = position
         .filter(|position| conditions[*position]["status"] == status)
@@ -76,7 +75,7 @@ pub(super) fn mark_terminating(definition: &mut Value, now: &Value) {
         definition,
         now,
         "Terminating",
-        true,
+        "True",
         "InstanceDeletionPending",
         "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
     );

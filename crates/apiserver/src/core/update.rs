@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::core::Core;
@@ -23,6 +24,13 @@ enum Outcome {
     Released(Value),
 }
 
+/// What a replacement has done.
+#[derive(Clone, Debug)]
+pub(crate) enum Replaced {
+    Created(Arc<Stored>),
+    Updated(Arc<Stored>),
+}
+
 /// What a change did to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -34,21 +42,34 @@ pub(super) enum Effect {
 impl Core {
     /// Replaces an object, or the part of it that `subresource` stands for, by `object`.
     ///
+    /// Some kinds are created where there is nothing to replace.
+    ///
     /// # Errors
     ///
-    /// As [`Core::update`]; also 409 if `object` has the uid of another object.
+    /// As [`Core::update`] and [`Core::create`]; also 409 if `object` has the uid of another object.
     pub(crate) fn replace(
         &self,
         resource: &Resource,
         key: &Key,
         subresource: Option<&str>,
         options: WriteOptions,
-        object: &Value,
-    ) -> Result<Arc<Stored>, ApiError> {
-        self.update(resource, key, subresource, options, |current| {
-            check_uid(resource, key, object, current)?;
+        mut object: Value,
+    ) -> Result<Replaced, ApiError> {
+        check_identity(&object, key)?;
+        let updated = self.update(resource, key, subresource, options, |current| {
+            check_uid(resource, key, &object, current)?;
             Ok(object.clone())
-        })
+        });
+        let creates = subresource.is_none() && strategy::rules(resource).create_on_update;
+        match updated {
+            Err(missing) if creates && missing.code() == StatusCode::NOT_FOUND => {
+                check_uid(resource, key, &object, &Value::Null)?;
+                metadata(&mut object).remove("resourceVersion");
+                self.create(resource, key.namespace(), object, options)
+                    .map(Replaced::Created)
+            }
+            updated => updated.map(Replaced::Updated),
+        }
     }
 
     /// Changes an object into what `change` makes of it, by the rules of its kind.

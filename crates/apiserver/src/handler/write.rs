@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use crate::body;
-use crate::core::{Deleted, Page};
+use crate::core::{Deleted, Page, Replaced};
 use crate::error::ApiError;
 use crate::fields;
 use crate::handler::{Answer, Exchange, encode};
@@ -36,21 +36,12 @@ impl Exchange<'_> {
         let (object, warnings) = self.decode(options)?;
         let resource = &self.target.resource;
         let key = self.key()?;
-        let updated = self
+        let replaced = self
             .core
-            .replace(resource, &key, subresource, options, &object);
-        let (code, written) = match updated {
-            Err(missing)
-                if missing.code() == StatusCode::NOT_FOUND
-                    && subresource.is_none()
-                    && strategy::rules(resource).create_on_update =>
-            {
-                let created = self
-                    .core
-                    .create(resource, key.namespace(), object, options)?;
-                (StatusCode::CREATED, created)
-            }
-            updated => (StatusCode::OK, updated?),
+            .replace(resource, &key, subresource, options, object)?;
+        let (code, written) = match replaced {
+            Replaced::Created(object) => (StatusCode::CREATED, object),
+            Replaced::Updated(object) => (StatusCode::OK, object),
         };
         let answer = encode::object(code, &view, resource, &written)?;
         Ok(answer.with_warnings(warnings))

@@ -197,6 +197,15 @@ async fn put_goes_to_the_object_that_the_path_names() {
     }));
     let lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
     let body = json!({ "metadata": { "name": "l" }, "spec": { "holderIdentity": "me" } });
+    let other = json!({ "metadata": { "name": "other" } });
+    server.put(lease, other).await.is(400);
+    let gone = "00000000-0000-0000-0000-000000000001";
+    let recreated = json!({ "metadata": { "name": "l", "uid": gone, "resourceVersion": "2" } });
+    server
+        .put(lease, recreated)
+        .await
+        .is(409)
+        .shows(json!({ "reason": "Conflict" }));
     let created = server.put(lease, body).await.is(201);
     server.put(lease, created.body).await.is(200);
 }

@@ -73,7 +73,7 @@ pub(super) fn set_status(definition: &mut Value, conflict: Option<&Conflict>, no
                 definition,
                 now,
                 "NamesAccepted",
-                true,
+                "True",
                 "NoConflicts",
                 "no conflicts found",
             );
@@ -81,7 +81,7 @@ pub(super) fn set_status(definition: &mut Value, conflict: Option<&Conflict>, no
                 definition,
                 now,
                 "Established",
-                true,
+                "True",
                 "InitialNamesAccepted",
                 "the initial names have been accepted",
             );
@@ -94,7 +94,7 @@ pub(super) fn set_status(definition: &mut Value, conflict: Option<&Conflict>, no
                 definition,
                 now,
                 "NamesAccepted",
-                false,
+                "False",
                 conflict.reason,
                 &conflict.message,
             );
@@ -112,7 +112,7 @@ pub(super) fn set_status(definition: &mut Value, conflict: Option<&Conflict>, no
                     definition,
                     now,
                     "Established",
-                    false,
+                    "False",
                     "NotAccepted",
                     "not all names are accepted",
                 );
