@@ -47,6 +47,8 @@ struct Source {
     cursor: Cursor,
     /// Read already, but committed after what was told.
     held: VecDeque<Arc<Event>>,
+    /// Whether the resource is served no more.
+    over: bool,
 }
 
 impl Feed {
@@ -80,7 +82,11 @@ impl Feed {
         }
         let mut seen = std::mem::take(&mut self.adopted);
         for source in self.sources.values_mut() {
-            source.held.extend(source.cursor.read(usize::MAX)?);
+            match source.cursor.read(usize::MAX) {
+                Ok(events) => source.held.extend(events),
+                Err(_) if source.cursor.is_over() => source.over = true,
+                Err(too_old) => return Err(too_old),
+            }
             while source
                 .held
                 .front()
@@ -94,6 +100,13 @@ impl Feed {
                 });
             }
         }
+        let before = self.sources.len();
+        self.sources
+            .retain(|_, source| !source.over || !source.held.is_empty());
+        if self.sources.len() < before {
+            // A resource of the same name may be served again, and begins anew then.
+            self.resources = None;
+        }
         seen.sort_by_key(|seen| seen.revision);
         self.told = revision;
         Ok(Some(News::Changes(seen)))
@@ -101,7 +114,7 @@ impl Feed {
 
     /// Begins to follow resources that are new.
     ///
-    /// Resources that are served no more are followed on: their objects still go.
+    /// Resources that are served no more are followed until all that happened to them was told.
     fn adopt(&mut self, resources: &Resources) {
         for resource in resources.iter() {
             if !resource.has_verb("list") || self.sources.contains_key(&resource.storage) {
@@ -118,6 +131,7 @@ impl Feed {
                 resource: Arc::clone(resource),
                 cursor,
                 held: VecDeque::new(),
+                over: false,
             };
             self.sources.insert(resource.storage.clone(), source);
         }

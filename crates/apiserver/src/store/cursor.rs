@@ -64,6 +64,13 @@ impl Cursor {
         Ok(events)
     }
 
+    /// Whether the resource is served no more, and all that happened to it has been read.
+    pub(crate) fn is_over(&self) -> bool {
+        let state = self.shard.state.read();
+        let unread = state.log.after(self.position).map(|mut rest| rest.next());
+        state.retired && matches!(unread, Ok(None))
+    }
+
     /// Waits until there is a change to read.
     ///
     /// Cancel safe: nothing is read here.

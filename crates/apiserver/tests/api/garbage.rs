@@ -316,6 +316,68 @@ async fn custom_resources_own_and_go_with_their_definition() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_definition_that_comes_back_begins_anew() {
+    let mut cluster = Cluster::new();
+    let widgets = "/apis/example.com/v1/namespaces/default/widgets";
+    let definition = format!("{DEFINITIONS}/widgets.example.com");
+    let mut late = None;
+    for round in 0..3 {
+        define_widgets(&cluster).await;
+        let widget = json!({
+            "apiVersion": "example.com/v1", "kind": "Widget", "metadata": { "name": "w" },
+        });
+        let widget = cluster.server.post(widgets, widget).await.is(201);
+        cluster
+            .owned(&format!("of-{round}"), &[owner(&widget)])
+            .await;
+        if round == 1 {
+            // Not seen until it is served again.
+            cluster.server.delete(&definition).await.is(200);
+            continue;
+        }
+        cluster.leaves(&[&format!("of-{round}")]).await;
+        late = Some(widget);
+        if round == 0 {
+            cluster.server.delete(&definition).await.is(200);
+            cluster.leaves(&[]).await;
+        }
+    }
+    cluster.owned("later", &[owner(&late.unwrap())]).await;
+    cluster.leaves(&["later", "of-2"]).await;
+    cluster.server.delete(&format!("{widgets}/w")).await.is(200);
+    cluster.leaves(&[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_that_goes_does_not_make_the_collector_forget() {
+    let mut cluster = Cluster::new();
+    define_widgets(&cluster).await;
+    let widgets = "/apis/example.com/v1/namespaces/default/widgets";
+    let widget = json!({
+        "apiVersion": "example.com/v1", "kind": "Widget", "metadata": { "name": "w" },
+    });
+    let widget = cluster.server.post(widgets, widget).await.is(201);
+    for number in 0..20 {
+        cluster
+            .owned(&format!("a{number}"), &[owner(&widget)])
+            .await;
+    }
+    cluster.collector.settle().await;
+    cluster
+        .server
+        .delete(&format!("{DEFINITIONS}/widgets.example.com"))
+        .await
+        .is(200);
+    // One write at a time, with all the news in between.
+    let mut steps = 0;
+    while cluster.collector.step() == Step::Wrote {
+        steps += 1;
+    }
+    assert_eq!(steps, 20);
+    cluster.leaves(&[]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_object_of_the_same_name_is_no_owner() {
     let mut cluster = Cluster::new();
     let top = cluster.owned("top", &[]).await;
