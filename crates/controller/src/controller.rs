@@ -210,18 +210,22 @@ impl Controller {
         let names: Arc<[Arc<str>]> = sources.iter().map(|(name, _)| Arc::clone(name)).collect();
         let mut attached = Vec::with_capacity(sources.len());
         for (nth, (source, attach)) in sources.into_iter().enumerate() {
-            let result = attach.attach(nth, &queue);
+            let result = attach.attach(&name, nth, &queue);
             attached.push(result.map_err(|error| Error::Source {
                 controller: Arc::clone(&name),
                 name: source,
                 error,
             })?);
         }
-        tokio::select! {
+        let synced = tokio::select! {
             biased;
-            () = token.cancelled() => return Ok(()),
-            synced = wait_for_sync(&name, &names, &attached, settings.sync_timeout) => synced?,
-        }
+            () = token.cancelled() => None,
+            synced = wait_for_sync(&name, &names, &attached, settings.sync_timeout) => Some(synced),
+        };
+        let Some(Ok(())) = synced else {
+            detach(attached).await;
+            return synced.unwrap_or(Ok(()));
+        };
 
         let status = Arc::new(Status::default());
         let mut tasks = JoinSet::new();
@@ -259,7 +263,7 @@ impl Controller {
         queue.shutdown();
         assistants.shutdown().await;
         let stop = async {
-            join_all(attached.into_iter().map(Attached::detach)).await;
+            detach(attached).await;
             while let Some(worker) = tasks.join_next().await {
                 worker.unwrap_or_else(|error| resume_unwind(error.into_panic()));
             }
@@ -329,6 +333,11 @@ async fn wait_for_sync(
         waited: limit,
         sources: unsynced.map(|(source, _)| Arc::clone(source)).collect(),
     })
+}
+
+/// Stops listening, and waits until no event is being mapped.
+async fn detach(attached: Vec<Attached>) {
+    join_all(attached.into_iter().map(Attached::detach)).await;
 }
 
 /// Tells the queue's metrics of unfinished work, as often as client-go does.

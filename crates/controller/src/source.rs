@@ -84,9 +84,10 @@ impl<K> fmt::Debug for Source<K> {
 
 /// A [`Source`] with its mapper, without its type.
 pub(crate) trait Attach: Send {
-    /// Begins to listen.
+    /// Begins to listen for a controller, as the `nth` of its sources.
     fn attach(
         self: Box<Self>,
+        controller: &str,
         nth: usize,
         queue: &RequestQueue,
     ) -> Result<Attached, kubewright_informer::Error>;
@@ -104,10 +105,14 @@ where
 {
     fn attach(
         self: Box<Self>,
+        controller: &str,
         nth: usize,
         queue: &RequestQueue,
     ) -> Result<Attached, kubewright_informer::Error> {
-        let Self { source, mut map } = *self;
+        let Self {
+            mut source,
+            mut map,
+        } = *self;
         let predicate = source.predicate;
         let mut enqueue = Enqueue::because(queue, Triggers::default());
         let handler = move |event: Event<K>| {
@@ -119,6 +124,11 @@ where
                 map(&event, &enqueue);
             }
         };
+        // The informer tells its handlers apart by whom they work for.
+        source
+            .handler
+            .name
+            .get_or_insert_with(|| controller.to_owned());
         let registration = source.informer.add_handler(handler, source.handler)?;
         Ok(Attached {
             registration,

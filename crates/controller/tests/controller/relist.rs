@@ -67,6 +67,42 @@ async fn d7_a_relist_of_several_pages_loses_no_work() {
     world.stop().await.unwrap();
 }
 
+/// D7 of kube-runtime 5.0, the same by a streaming list.
+#[tokio::test(start_paused = true)]
+async fn d7_a_streaming_relist_loses_no_work() {
+    let mut config = InformerConfig::default();
+    config.reflector.initial_list = kubewright_cache::InitialList::Streaming;
+    let maps = ConfigMaps::with("configmaps", config);
+    for name in ["a", "b", "c"] {
+        maps.source.apply(config_map(name, json!({})));
+    }
+    let journal = Journal::new();
+    let mut world = World::new();
+    world.run_informer(&maps);
+    let controller = Controller::new("test", ControllerConfig::default()).for_(maps.as_source());
+    world.run_controller(controller, journal.looking_at(&maps.informer));
+    world.pass(60_000).await;
+    assert_eq!(journal.names(), ["a", "b", "c"]);
+    assert_eq!(maps.source.lists().len(), 0, "it is a streaming list");
+
+    let changed = maps
+        .source
+        .apply_unseen(config_map("a", json!({"data": {"a": "b"}})));
+    let new = maps.source.apply_unseen(config_map("new", json!({})));
+    maps.source.compact();
+    maps.source.end_watches();
+    world.pass(60_000).await;
+    let runs = journal.runs().split_off(3);
+    let seen: Vec<_> = runs
+        .iter()
+        .map(|run| (run.name.as_str(), run.version.clone().unwrap_or_default()))
+        .collect();
+    let expected =
+        [("a", changed), ("new", new)].map(|(name, version)| (name, version.to_string()));
+    assert_eq!(seen, expected);
+    world.stop().await.unwrap();
+}
+
 /// D8 and D6 of kube-runtime 5.0: a deletion that no watch told of is never announced, and shared
 /// streams carry no deletions at all.
 #[tokio::test(start_paused = true)]
