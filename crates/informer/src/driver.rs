@@ -103,6 +103,8 @@ impl<K: Send + Sync + 'static> Driver<K> {
 
     async fn drive(&mut self) {
         while !self.reflector.joined {
+            // Whatever comes without end, this thread's other tasks get their turn.
+            consume_budget().await;
             let resync = self.resyncs.next();
             tokio::select! {
                 biased;
@@ -119,7 +121,6 @@ impl<K: Send + Sync + 'static> Driver<K> {
                     if self.shared.0.has_arrivals() {
                         self.admit();
                     }
-                    consume_budget().await;
                 }
                 () = self.shared.0.changed() => self.admit(),
             }

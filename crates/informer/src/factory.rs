@@ -1,18 +1,16 @@
 //! One informer per type and scope.
 
+mod directory;
 mod entry;
 mod scope;
 
-use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
 use kube_client::Client;
 use kube_core::Resource;
 use kubewright_cache::ListerWatcher;
-use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
-use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +19,9 @@ pub use scope::Scope;
 use crate::config::InformerConfig;
 use crate::error::{Error, Unsynced};
 use crate::informer::SharedInformer;
-use crate::status::{InformerStatus, Phase};
-use entry::{Entry, Kept};
+use crate::status::InformerStatus;
+use directory::Directory;
+use entry::Entry;
 
 /// Makes informers, one per type and scope, and runs them together.
 ///
@@ -72,45 +71,14 @@ pub struct InformerFactory {
     inner: Arc<Inner>,
 }
 
-/// How a factory sets up its informers.
-///
-/// Called with an informer's name when it is made.
-pub type Configure = dyn Fn(&str) -> InformerConfig + Send + Sync;
-
 struct Inner {
     client: Client,
     configure: Box<Configure>,
-    state: Mutex<State>,
-    /// Told when there is an informer to start; heard by the driver.
-    made: Notify,
-    /// Cancelled by [`InformerFactory::shutdown`].
-    stopping: CancellationToken,
-    /// Cancelled once no task of the factory runs or ever will.
-    stopped: CancellationToken,
+    directory: Directory,
 }
 
-/// # Invariants
-///
-/// - No two entries have the same identity.
-/// - `Running` means that the driver knows of all entries that have been started.
-struct State {
-    phase: Phase,
-    /// In the order in which they were made.
-    entries: Vec<Listed>,
-}
-
-struct Listed {
-    identity: Identity,
-    entry: Arc<dyn Entry>,
-    started: bool,
-}
-
-/// What makes two requests mean one informer.
-#[derive(Clone, PartialEq, Eq)]
-struct Identity {
-    object: TypeId,
-    name: Arc<str>,
-}
+/// How informers are set up, by their names.
+type Configure = dyn Fn(&str) -> InformerConfig + Send + Sync;
 
 impl InformerFactory {
     /// A factory whose informers ask `client` and have the default configuration.
@@ -143,13 +111,7 @@ impl InformerFactory {
             inner: Arc::new(Inner {
                 client,
                 configure: Box::new(configure),
-                state: Mutex::new(State {
-                    phase: Phase::Ready,
-                    entries: Vec::new(),
-                }),
-                made: Notify::new(),
-                stopping: CancellationToken::new(),
-                stopped: CancellationToken::new(),
+                directory: Directory::default(),
             }),
         }
     }
@@ -197,17 +159,14 @@ impl InformerFactory {
         K: DeserializeOwned + Send + Sync + 'static,
         L: ListerWatcher,
     {
-        let identity = Identity {
-            object: TypeId::of::<K>(),
-            name: name.into(),
-        };
-        if let Some(informer) = self.inner.find(&identity)? {
+        let directory = &self.inner.directory;
+        if let Some(informer) = directory.find(name)? {
             return Ok(informer);
         }
-        // Made without the lock, since that runs code of the user's.
+        // Made without the directory's lock, since that runs code of the user's.
         let config = (self.inner.configure)(name);
         let informer = SharedInformer::new(name, source(), config)?;
-        self.inner.list(identity, informer)
+        directory.list(informer)
     }
 
     /// Runs the informers, those made later too, until the token is cancelled or
@@ -225,25 +184,25 @@ impl InformerFactory {
     ///
     /// Dropping the future stops the informers at once and for good.
     pub async fn run(&self, token: CancellationToken) -> Result<(), Error> {
-        let inner = &*self.inner;
-        inner.start()?;
-        let _ending = Ending(inner);
+        let directory = &self.inner.directory;
+        directory.start()?;
+        let _ending = Ending(directory);
         let informers = token.child_token();
         let mut tasks = JoinSet::new();
         loop {
-            for entry in inner.startable() {
+            for entry in directory.startable() {
                 let token = informers.child_token();
                 tasks.spawn(keep(Arc::clone(&self.inner), entry, token));
             }
             tokio::select! {
                 biased;
                 () = informers.cancelled() => break,
-                () = inner.stopping.cancelled() => break,
+                () = directory.stopping() => break,
                 Some(ended) = tasks.join_next() => propagate(ended),
-                () = inner.made.notified() => {}
+                () = directory.made() => {}
             }
         }
-        inner.stop();
+        directory.stop();
         informers.cancel();
         while let Some(ended) = tasks.join_next().await {
             propagate(ended);
@@ -266,7 +225,7 @@ impl InformerFactory {
     /// Safe: nothing is consumed.
     pub async fn wait_for_sync(&self) -> Result<(), Error> {
         let mut unsynced = Vec::new();
-        for entry in self.inner.used() {
+        for entry in self.inner.directory.used() {
             // One that nobody uses any more may stop without anybody missing it.
             if !entry.comes_to_be_synced().await && entry.is_used() {
                 unsynced.push(entry.unsynced());
@@ -281,14 +240,14 @@ impl InformerFactory {
 
     /// The informers in use that are not in sync, and what their sources failed with last.
     pub fn unsynced(&self) -> Vec<Unsynced> {
-        let entries = self.inner.used();
+        let entries = self.inner.directory.used();
         let unsynced = entries.iter().filter(|entry| !entry.has_synced());
         unsynced.map(|entry| entry.unsynced()).collect()
     }
 
     /// The informers at this moment, in the order in which they were made.
     pub fn status(&self) -> Vec<InformerStatus> {
-        let entries = self.inner.used();
+        let entries = self.inner.directory.used();
         entries.iter().map(|entry| entry.status()).collect()
     }
 
@@ -301,8 +260,8 @@ impl InformerFactory {
     ///
     /// Dropping the future gives up the waiting, not the shutdown.
     pub async fn shutdown(&self) {
-        self.inner.stop();
-        self.inner.stopped.cancelled().await;
+        self.inner.directory.stop();
+        self.inner.directory.stopped().await;
     }
 }
 
@@ -311,137 +270,6 @@ impl fmt::Debug for InformerFactory {
         f.debug_struct("InformerFactory")
             .field("informers", &self.status())
             .finish_non_exhaustive()
-    }
-}
-
-/// What errors call a factory.
-const NAME: &str = "the informer factory";
-
-impl Inner {
-    fn start(&self) -> Result<(), Error> {
-        let mut state = self.state.lock();
-        match state.phase {
-            Phase::Ready => {
-                state.phase = Phase::Running;
-                Ok(())
-            }
-            Phase::Running => Err(Error::AlreadyStarted { name: NAME.into() }),
-            Phase::Stopped => Err(Error::Stopped { name: NAME.into() }),
-        }
-    }
-
-    /// The informer of this identity, if there is one.
-    fn find<K: Send + Sync + 'static>(
-        &self,
-        identity: &Identity,
-    ) -> Result<Option<SharedInformer<K>>, Error> {
-        self.state.lock().find(identity)
-    }
-
-    /// Keeps a new informer, unless another was quicker: then that one is given back.
-    fn list<K: Send + Sync + 'static>(
-        &self,
-        identity: Identity,
-        informer: SharedInformer<K>,
-    ) -> Result<SharedInformer<K>, Error> {
-        let mut state = self.state.lock();
-        if let Some(quicker) = state.find(&identity)? {
-            return Ok(quicker);
-        }
-        state.entries.push(Listed {
-            identity,
-            entry: Arc::new(Kept::new(&informer)),
-            started: false,
-        });
-        drop(state);
-        self.made.notify_one();
-        Ok(informer)
-    }
-
-    /// Lets no more informers be made, and asks the driver to stop; one that was never started
-    /// cannot start any more.
-    fn stop(&self) {
-        let before = std::mem::replace(&mut self.state.lock().phase, Phase::Stopped);
-        self.stopping.cancel();
-        if before == Phase::Ready {
-            self.end();
-        }
-    }
-
-    /// No task runs, and none ever will.
-    fn end(&self) {
-        let entries: Vec<_> = {
-            let mut state = self.state.lock();
-            state.phase = Phase::Stopped;
-            let entries = state.entries.iter();
-            entries.map(|listed| Arc::clone(&listed.entry)).collect()
-        };
-        for entry in entries {
-            entry.stop();
-        }
-        self.stopped.cancel();
-    }
-
-    /// The informers that are in use.
-    fn used(&self) -> Vec<Arc<dyn Entry>> {
-        let state = self.state.lock();
-        let used = state.entries.iter().filter(|listed| listed.entry.is_used());
-        used.map(|listed| Arc::clone(&listed.entry)).collect()
-    }
-
-    /// The informers that are in use and have not been started; from now on they count as started.
-    /// Those that are neither are forgotten.
-    fn startable(&self) -> Vec<Arc<dyn Entry>> {
-        let mut startable = Vec::new();
-        let mut unused = Vec::new();
-        let mut state = self.state.lock();
-        for mut listed in std::mem::take(&mut state.entries) {
-            if !listed.started && !listed.entry.is_used() {
-                unused.push(listed);
-                continue;
-            }
-            if !std::mem::replace(&mut listed.started, true) {
-                startable.push(Arc::clone(&listed.entry));
-            }
-            state.entries.push(listed);
-        }
-        drop(state);
-        drop(unused);
-        startable
-    }
-
-    /// Forgets an informer, unless it is in use. Says whether it did.
-    ///
-    /// Whoever asks for its identity from now on gets another.
-    fn retire(&self, entry: &Arc<dyn Entry>) -> bool {
-        let mut state = self.state.lock();
-        let unused = !entry.is_used();
-        if unused {
-            state
-                .entries
-                .retain(|listed| !Arc::ptr_eq(&listed.entry, entry));
-        }
-        unused
-    }
-}
-
-impl State {
-    fn find<K: Send + Sync + 'static>(
-        &self,
-        identity: &Identity,
-    ) -> Result<Option<SharedInformer<K>>, Error> {
-        if self.phase == Phase::Stopped {
-            return Err(Error::Stopped { name: NAME.into() });
-        }
-        let mut entries = self.entries.iter();
-        let Some(listed) = entries.find(|listed| listed.identity == *identity) else {
-            return Ok(None);
-        };
-        let entry: Arc<dyn Any + Send + Sync> = Arc::clone(&listed.entry) as _;
-        let kept: Arc<Kept<K>> = entry
-            .downcast()
-            .unwrap_or_else(|_| unreachable!("an identity names its entry's type"));
-        Ok(Some(kept.informer()))
     }
 }
 
@@ -454,7 +282,7 @@ async fn keep(inner: Arc<Inner>, entry: Arc<dyn Entry>, token: CancellationToken
             biased;
             ran = &mut running => break ran,
             () = entry.abandoned() => {
-                if inner.retire(&entry) {
+                if inner.directory.retire(&entry) {
                     tracing::debug!(informer = %entry.name(), "stopping, nobody uses it");
                     token.cancel();
                     break running.await;
@@ -475,7 +303,7 @@ fn propagate(ended: Result<(), JoinError>) {
 }
 
 /// Ends the factory when `run` ends, also by being dropped.
-struct Ending<'a>(&'a Inner);
+struct Ending<'a>(&'a Directory);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {

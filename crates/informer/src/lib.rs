@@ -47,7 +47,7 @@ mod subscriber;
 
 pub use config::{HandlerConfig, InformerConfig};
 pub use error::{Error, Unsynced};
-pub use factory::{Configure, InformerFactory, Scope};
+pub use factory::{InformerFactory, Scope};
 pub use handler::{AsyncHandler, EventHandler, async_handler};
 pub use informer::SharedInformer;
 pub use lister::{Lister, NamespaceLister, NotFound};

@@ -34,6 +34,9 @@ struct Entry<K> {
     since: Instant,
 }
 
+/// For how many entries an empty line keeps memory: those of a batch.
+pub(super) const SPARE_PLACES: usize = 1024;
+
 /// How many holes are not worth a sweep.
 const SPARE_HOLES: usize = 32;
 
@@ -102,10 +105,22 @@ impl<K> Coalescing<K> {
                     self.places.remove(event.key());
                     self.line.pop_front();
                     self.head += 1;
+                    if self.places.is_empty() {
+                        self.give_back();
+                    }
                 }
             }
             return Some(Taken { event, since });
         }
+    }
+
+    /// Keeps no memory for a backlog that is gone, such as the initial list.
+    fn give_back(&mut self) {
+        self.line.truncate(0);
+        self.head += self.holes as u64;
+        self.holes = 0;
+        self.line.shrink_to(SPARE_PLACES);
+        self.places.shrink_to(SPARE_PLACES);
     }
 
     fn index(&self, place: u64) -> usize {
@@ -176,6 +191,31 @@ mod tests {
             .collect();
         assert_eq!(names, ["stays-0", "stays-5000", "stays-7500"]);
         assert_eq!((line.len(), line.holes), (0, 0));
+    }
+
+    #[test]
+    fn an_empty_line_keeps_little_memory() {
+        let now = Instant::now();
+        let mut line = Coalescing::new();
+        for round in 0..3 {
+            for number in 0..10_000 {
+                line.push(added(&format!("a-{number}")), now);
+            }
+            line.push(deleted("a-9999"), now);
+            assert_eq!(std::iter::from_fn(|| line.pop()).count(), 9_999);
+            assert!(line.line.capacity() <= 2 * SPARE_PLACES, "round {round}");
+            assert!(line.places.capacity() <= 4 * SPARE_PLACES, "round {round}");
+            // It goes on to work.
+            line.push(added("b"), now);
+            line.push(deleted("b"), now);
+            line.push(added("c"), now);
+            assert_eq!(
+                line.pop()
+                    .map(|taken| taken.event.key().to_string())
+                    .as_deref(),
+                Some("c")
+            );
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use kubewright_cache::Event;
 use tokio::time::Instant;
 
+use super::coalescing::SPARE_PLACES;
 use super::{Posted, Taken, initial_additions};
 
 /// All events in the order of their arrival.
@@ -50,6 +51,9 @@ impl<K> Lossless<K> {
     pub(super) fn pop(&mut self) -> Option<Taken<K>> {
         let taken = self.line.pop_front()?;
         self.counted -= 1 - initial_additions(&taken.event);
+        if self.line.is_empty() {
+            self.line.shrink_to(SPARE_PLACES);
+        }
         Some(taken)
     }
 }

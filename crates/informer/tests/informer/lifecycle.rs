@@ -1,9 +1,11 @@
 //! Starting, failing and stopping.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kubewright_cache::testing::{Answer, FakeSource};
-use kubewright_cache::{Operation, SourceError};
+use kubewright_cache::{Observer, Operation, SourceError};
 use kubewright_informer::{Error, HandlerConfig, InformerConfig, Phase, SharedInformer};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -192,7 +194,17 @@ async fn an_informer_runs_on_without_handles() {
 /// forgotten once it is heard of again.
 #[tokio::test(start_paused = true)]
 async fn the_last_failure_of_the_source_is_known() {
-    let mut rig = Rig::new(&["a"]);
+    #[derive(Default)]
+    struct Failures(AtomicUsize);
+    impl Observer for Failures {
+        fn source_failed(&self, _: Operation, _: &SourceError) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let failures = Arc::new(Failures::default());
+    let mut config = InformerConfig::default();
+    config.reflector.observer = Arc::clone(&failures) as _;
+    let mut rig = Rig::with_config(&["a"], config);
     for _ in 0..2 {
         let message = "things is forbidden".into();
         rig.source
@@ -206,6 +218,11 @@ async fn the_last_failure_of_the_source_is_known() {
     assert!(failure.fatal);
     rig.informer.synced().await.unwrap();
     assert_eq!(rig.informer.status().failure, None);
+    assert_eq!(
+        failures.0.load(Ordering::SeqCst),
+        2,
+        "the user's own observer is told too"
+    );
     rig.stop().await;
 }
 
