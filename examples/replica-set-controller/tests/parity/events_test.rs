@@ -7,19 +7,10 @@ use kubewright_cache::Certainty;
 use kubewright_controller::Pending;
 
 use crate::fixtures::{
-    Owned, controller_ref, labels, new_pod, new_pods, new_replica_set, new_uid, now, object,
-    ready_condition,
+    Owned, controller_ref, foo_bar, labels, named, new_pod, new_pods, new_replica_set, new_uid,
+    now, object, ready_condition,
 };
 use crate::rig::Rig;
-
-fn foo_bar(replicas: i32) -> ReplicaSet {
-    new_replica_set(replicas, &labels([("foo", "bar")]))
-}
-
-fn named(mut set: ReplicaSet, name: &str) -> ReplicaSet {
-    set.metadata.name = Some(name.into());
-    set
-}
 
 /// A later version of a pod, with changes.
 fn changed(pod: &Pod, change: impl FnOnce(&mut Pod)) -> Pod {

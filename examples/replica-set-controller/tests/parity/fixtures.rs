@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::{Span, Timestamp};
-use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec};
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::{
     Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus, PodTemplateSpec,
 };
@@ -165,4 +165,39 @@ pub(crate) fn views(pods: &[Pod]) -> Vec<PodView> {
 /// The names of pods.
 pub(crate) fn names<'a>(pods: impl IntoIterator<Item = &'a PodView>) -> Vec<&'a str> {
     pods.into_iter().map(|pod| pod.meta().name()).collect()
+}
+
+/// A set that selects `foo: bar`.
+pub(crate) fn foo_bar(replicas: i32) -> ReplicaSet {
+    new_replica_set(replicas, &labels([("foo", "bar")]))
+}
+
+/// The status of a set whose pods all run, are ready and are not fully labelled.
+pub(crate) fn settled_status(pods: i32) -> ReplicaSetStatus {
+    let count = Some(pods).filter(|count| *count != 0);
+    ReplicaSetStatus {
+        replicas: pods,
+        ready_replicas: count,
+        available_replicas: count,
+        terminating_replicas: Some(0),
+        ..ReplicaSetStatus::default()
+    }
+}
+
+/// The same under another name.
+pub(crate) fn named(mut set: ReplicaSet, name: &str) -> ReplicaSet {
+    set.metadata.name = Some(name.into());
+    set
+}
+
+/// The same, controlled by something of this uid.
+pub(crate) fn controlled_by(mut set: ReplicaSet, uid: &str) -> ReplicaSet {
+    set.metadata.owner_references.as_mut().unwrap()[0].uid = uid.into();
+    set
+}
+
+/// The same, asked to go away.
+pub(crate) fn being_deleted(mut set: ReplicaSet) -> ReplicaSet {
+    set.metadata.deletion_timestamp = Some(Time(now()));
+    set
 }

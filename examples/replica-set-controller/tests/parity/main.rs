@@ -13,11 +13,15 @@ mod rig;
 mod stores;
 
 mod assembly_test;
+mod choosing_test;
+mod claiming_test;
 mod consistency_test;
 mod controller_ref_manager_test;
 mod controller_utils_test;
 mod events_test;
 mod expectations_test;
+mod lookup_test;
 mod replica_set_test;
 mod replica_set_utils_test;
 mod scaling_test;
+mod waiting_test;

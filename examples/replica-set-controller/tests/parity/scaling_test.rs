@@ -1,19 +1,17 @@
 //! Scaling up and down: which calls are made, what is expected of them, and which events tell.
 
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use std::slice;
+
+use k8s_openapi::api::apps::v1::ReplicaSetStatus;
 use kubewright_controller::Pending;
 use replica_set_controller::{Config, SyncError, get_condition};
 use serde_json::json;
 
 use crate::fixtures::{
-    Owned, controller_ref, labels, new_pod, new_pods, new_replica_set, ready_condition,
+    Owned, controller_ref, foo_bar, labels, new_pod, new_pods, ready_condition, settled_status,
 };
 use crate::recorded::{Call, Failing, Failure};
 use crate::rig::{NONE, Rig, creates, deletes};
-
-fn foo_bar(replicas: i32) -> ReplicaSet {
-    new_replica_set(replicas, &labels([("foo", "bar")]))
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_is_made_of_the_template_as_it_stands() {
@@ -181,10 +179,18 @@ async fn the_generation_acted_on_is_told_even_if_nothing_else_changed() {
     let mut rig = Rig::new();
     let mut set = foo_bar(0);
     set.metadata.generation = Some(7);
+    set.status = Some(ReplicaSetStatus {
+        observed_generation: Some(6),
+        ..settled_status(0)
+    });
     let key = rig.have_set(&set);
     rig.sync(&key).await.unwrap();
-    assert_eq!(rig.statuses()[0].observed_generation, Some(7));
-    set.status = Some(rig.statuses()[0].clone());
+    let told = ReplicaSetStatus {
+        observed_generation: Some(7),
+        ..settled_status(0)
+    };
+    assert_eq!(rig.statuses(), slice::from_ref(&told));
+    set.status = Some(told);
     rig.have_set(&set);
     rig.cluster.clear();
     rig.sync(&key).await.unwrap();
