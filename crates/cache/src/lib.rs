@@ -79,9 +79,15 @@
 //! # Features
 //!
 //! - `testing`: [`testing::FakeSource`], a source in memory that can be told to misbehave.
+//! - `kube-runtime`: [`WatcherFeed`], which takes the events of kube-runtime's `watcher` instead of
+//!   a reflector's.
 #![cfg_attr(
     not(feature = "testing"),
     doc = "\n[`testing::FakeSource`]: https://docs.rs/kubewright-cache"
+)]
+#![cfg_attr(
+    not(feature = "kube-runtime"),
+    doc = "\n[`WatcherFeed`]: https://docs.rs/kubewright-cache"
 )]
 
 // What an object is.
@@ -117,6 +123,8 @@ pub use kube::{KubeListerWatcher, KubeWatch};
 pub use metadata::{Labels, Metadata, OwnerReference};
 pub use object::{EncodeError, EncodedObject, Object};
 pub use observer::{Logged, Observer, Operation};
+#[cfg(feature = "kube-runtime")]
+pub use reflector::WatcherFeed;
 pub use reflector::{
     BackoffConfig, InitialList, InvalidReflectorConfig, Reflector, ReflectorConfig,
 };

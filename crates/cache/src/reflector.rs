@@ -1,5 +1,7 @@
 mod backoff;
 mod config;
+#[cfg(feature = "kube-runtime")]
+mod feed;
 mod gather;
 mod machine;
 
@@ -12,6 +14,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{BackoffConfig, InitialList, InvalidReflectorConfig, ReflectorConfig};
+#[cfg(feature = "kube-runtime")]
+pub use feed::WatcherFeed;
 
 use crate::delta::Delta;
 use crate::fifo::{Closed, DeltaFifo};

@@ -130,6 +130,19 @@ mod tests {
     }
 
     #[test]
+    fn no_more_is_kept_of_a_line_than_the_maximum() {
+        let mut lines = Lines::new(100);
+        for _ in 0..1000 {
+            lines.feed(Bytes::from_static(b"0123456789"));
+            assert_eq!(lines.next(), None);
+            assert!(lines.partial.len() <= 100);
+        }
+        lines.feed(Bytes::from_static(b"\nnext\n"));
+        assert_eq!(lines.next(), Some(Line::TooLong));
+        assert_eq!(lines.next(), Some(Line::Whole(Bytes::from_static(b"next"))));
+    }
+
+    #[test]
     fn a_line_within_a_chunk_is_not_copied() {
         let chunk = Bytes::from_static(b"one\ntwo\n");
         let mut lines = Lines::new(100);

@@ -76,6 +76,20 @@ impl<K> Gather<K> {
         }
     }
 
+    /// The versions of its objects.
+    #[cfg(feature = "kube-runtime")]
+    pub(super) fn versions(&self) -> impl Iterator<Item = &ResourceVersion> {
+        let streamed = self
+            .streamed
+            .values()
+            .filter_map(|streamed| match streamed {
+                Streamed::Object(object) => Some(object),
+                Streamed::Undecodable(_) => None,
+            });
+        let objects = self.listed.iter().chain(streamed);
+        objects.map(|object| object.meta().resource_version())
+    }
+
     /// The picture as one delta.
     pub(super) fn finish(self, version: ResourceVersion) -> Delta<K> {
         let (mut items, mut undecodable) = (self.listed, self.undecodable);

@@ -132,3 +132,19 @@ fn a_node_is_copied_only_while_it_is_shared() {
         (Some(&Pair(500, 0)), Some(&Pair(500, 2)))
     );
 }
+
+#[test]
+fn a_tree_that_is_thinned_out_becomes_small() {
+    fn leaves(node: &Node<Pair>) -> usize {
+        match node {
+            Node::Leaf(_) => 1,
+            Node::Inner { children, .. } => children.iter().map(leaves).sum(),
+        }
+    }
+    let mut tree = Tree::from_sorted((0..10_000).map(|key| Pair(key, 0)).collect());
+    for key in (0..10_000).filter(|key| key % 25 != 0) {
+        tree.remove(&key);
+    }
+    assert_eq!(tree.len(), 400);
+    assert!(leaves(&tree.root) <= 100, "{}", leaves(&tree.root));
+}

@@ -206,6 +206,8 @@ async fn it_has_synced_once_the_first_picture_is_processed() {
     let batch = pop(&fifo);
     assert_eq!(batch.initial(), Initial::Yes);
     assert!(!fifo.has_synced());
+    push(&fifo, [updated("b", 4)]).await;
+    assert!(!fifo.has_synced(), "whatever else happens meanwhile");
     assert!(synced.as_mut().now_or_never().is_none());
     drop(batch);
     assert!(fifo.has_synced());

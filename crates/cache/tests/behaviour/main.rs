@@ -10,6 +10,7 @@
 
 mod by_hand;
 mod defects;
+mod feeding;
 mod fifo;
 mod indexes;
 mod kube;

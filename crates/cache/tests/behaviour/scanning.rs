@@ -2,7 +2,7 @@
 
 use kubewright_cache::scan;
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Any text, with what a careless scanner trips over.
 fn text() -> impl Strategy<Value = String> {
@@ -18,68 +18,94 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn value() -> impl Strategy<Value = Value> {
+/// JSON to be written: members come in any order, and keys may repeat.
+#[derive(Clone, Debug)]
+enum Json {
+    /// Null, a boolean or a number.
+    Plain(Value),
+    Text(String),
+    Array(Vec<Json>),
+    Object(Members),
+}
+
+type Members = Vec<(String, Json)>;
+
+impl From<String> for Json {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Value> for Json {
+    fn from(plain: Value) -> Self {
+        Self::Plain(plain)
+    }
+}
+
+fn value() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        (-1e9..1e9).prop_map(Value::from),
-        text().prop_map(Value::from),
+        Just(Json::Plain(Value::Null)),
+        any::<bool>().prop_map(|flag| Json::Plain(flag.into())),
+        any::<i64>().prop_map(|number| Json::Plain(number.into())),
+        (-1e9..1e9_f64).prop_map(|number: f64| Json::Plain(number.into())),
+        text().prop_map(Json::Text),
     ];
     leaf.prop_recursive(4, 32, 5, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::vec((text(), inner), 0..5)
-                .prop_map(|members| Value::Object(members.into_iter().collect())),
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Json::Array),
+            prop::collection::vec((text(), inner), 0..5).prop_map(Json::Object),
         ]
     })
 }
 
-/// A member to write: objects are lists of members, so that keys can repeat and order is free.
-type Members = Vec<(String, Value)>;
-
-fn strings() -> impl Strategy<Value = Value> {
-    prop::collection::vec((text(), text()), 0..5).prop_map(|members| {
-        Value::Object(
-            members
-                .into_iter()
-                .map(|(k, v)| (k, Value::from(v)))
-                .collect(),
-        )
-    })
+/// A map of strings, hardly ever in order.
+fn strings() -> impl Strategy<Value = Json> {
+    let key = prop_oneof![3 => text(), 1 => Just("twice".to_owned())];
+    let member = (key, text()).prop_map(|(key, value)| (key, Json::Text(value)));
+    prop::collection::vec(member, 0..7).prop_map(Json::Object)
 }
 
-fn owners() -> impl Strategy<Value = Value> {
-    let owner = (text(), text(), any::<Option<bool>>(), value());
-    prop::collection::vec(owner, 0..3).prop_map(|owners| {
-        let owners = owners.into_iter().map(|(name, uid, controller, other)| {
-            json!({"apiVersion": "v1", "kind": "Owner", "name": name, "uid": uid,
-                "controller": controller, "zother": other})
-        });
-        owners.collect::<Vec<_>>().into()
-    })
+fn owners() -> impl Strategy<Value = Json> {
+    let owner = (text(), text(), any::<Option<bool>>(), value()).prop_flat_map(
+        |(name, uid, controller, other)| {
+            let members: Members = vec![
+                ("apiVersion".into(), Json::Text("v1".into())),
+                ("kind".into(), Json::Text("Owner".into())),
+                ("name".into(), Json::Text(name)),
+                ("uid".into(), Json::Text(uid)),
+                ("controller".into(), Json::Plain(controller.into())),
+                ("other".into(), other),
+            ];
+            Just(members).prop_shuffle().prop_map(Json::Object)
+        },
+    );
+    prop::collection::vec(owner, 0..3).prop_map(Json::Array)
 }
 
 fn metadata() -> impl Strategy<Value = Members> {
+    fn named<J: Into<Json>>(name: &str) -> impl Fn(J) -> (String, Json) + use<J> {
+        let name = name.to_owned();
+        move |value| (name.clone(), value.into())
+    }
+    let time = (0_i64..4_000_000_000).prop_map(|second| {
+        let time = jiff::Timestamp::from_second(second).unwrap();
+        ("creationTimestamp".to_owned(), Json::Text(time.to_string()))
+    });
+    let fractional = "2024-05-01T12:00:00.5+02:00".to_owned();
     let member = prop_oneof![
-        "[a-z]{1,8}".prop_map(|name| ("name".to_owned(), Value::from(name))),
-        "[a-z]{0,8}".prop_map(|name| ("namespace".to_owned(), Value::from(name))),
-        text().prop_map(|uid| ("uid".to_owned(), Value::from(uid))),
-        (0_u64..99).prop_map(|version| ("resourceVersion".to_owned(), version.to_string().into())),
-        any::<Option<i64>>().prop_map(|count| ("generation".to_owned(), count.into())),
-        strings().prop_map(|labels| ("labels".to_owned(), labels)),
-        strings().prop_map(|notes| ("annotations".to_owned(), notes)),
-        prop::collection::vec(text(), 0..3).prop_map(|all| ("finalizers".to_owned(), all.into())),
-        owners().prop_map(|owners| ("ownerReferences".to_owned(), owners)),
-        (0_i64..4_000_000_000).prop_map(|second| {
-            let time = jiff::Timestamp::from_second(second).unwrap().to_string();
-            ("creationTimestamp".to_owned(), time.into())
-        }),
-        Just((
-            "deletionTimestamp".to_owned(),
-            "2024-05-01T12:00:00.5+02:00".into()
-        )),
-        value().prop_map(|any| ("managedFields".to_owned(), any)),
+        "[a-z]{1,8}".prop_map(named("name")),
+        "[a-z]{0,8}".prop_map(named("namespace")),
+        text().prop_map(named("uid")),
+        "[0-9]{1,3}".prop_map(named("resourceVersion")),
+        any::<Option<i64>>().prop_map(|count| ("generation".to_owned(), Json::Plain(count.into()))),
+        strings().prop_map(named("labels")),
+        strings().prop_map(named("annotations")),
+        prop::collection::vec(text().prop_map(Json::Text), 0..3)
+            .prop_map(|all| ("finalizers".to_owned(), Json::Array(all))),
+        owners().prop_map(named("ownerReferences")),
+        time,
+        Just(fractional).prop_map(named("deletionTimestamp")),
+        value().prop_map(named("managedFields")),
         (text(), value()).prop_filter("not one that is read", |(key, _)| !key.contains("managed")),
     ];
     (
@@ -89,7 +115,7 @@ fn metadata() -> impl Strategy<Value = Members> {
     )
         .prop_map(|(mut members, name, place)| {
             let place = place.index(members.len() + 1);
-            members.insert(place, ("name".to_owned(), name.into()));
+            members.insert(place, ("name".to_owned(), Json::Text(name)));
             members
         })
 }
@@ -103,8 +129,8 @@ struct Writer {
 impl Writer {
     fn space(&mut self) {
         for _ in 0..self.dice.usize(0..3).saturating_sub(1) {
-            self.out
-                .push(*self.dice.choice(&[' ', '\n', '\t', '\r']).unwrap());
+            let space = *self.dice.choice(&[' ', '\n', '\t', '\r']).unwrap();
+            self.out.push(space);
         }
     }
 
@@ -117,8 +143,7 @@ impl Writer {
                 '/' if escape => self.out.push_str("\\/"),
                 '\n' if self.dice.bool() => self.out.push_str("\\n"),
                 _ if escape => {
-                    let mut units = [0; 2];
-                    for unit in char.encode_utf16(&mut units) {
+                    for unit in char.encode_utf16(&mut [0; 2]) {
                         self.out.push_str(&format!("\\u{unit:04x}"));
                     }
                 }
@@ -128,41 +153,33 @@ impl Writer {
         self.out.push('"');
     }
 
-    fn members<'a>(&mut self, members: impl IntoIterator<Item = (&'a String, &'a Value)>) {
-        self.out.push('{');
-        for (place, (key, value)) in members.into_iter().enumerate() {
+    /// Elements between brackets, with commas.
+    fn list<T>(&mut self, [open, close]: [char; 2], all: &[T], write: impl Fn(&mut Self, &T)) {
+        self.out.push(open);
+        for (place, one) in all.iter().enumerate() {
             if place > 0 {
                 self.out.push(',');
             }
             self.space();
-            self.string(key);
+            write(self, one);
             self.space();
-            self.out.push(':');
-            self.value(value);
         }
-        self.space();
-        self.out.push('}');
+        self.out.push(close);
     }
 
-    fn value(&mut self, value: &Value) {
-        self.space();
+    fn value(&mut self, value: &Json) {
         match value {
-            Value::String(text) => self.string(text),
-            Value::Array(items) => {
-                self.out.push('[');
-                for (place, item) in items.iter().enumerate() {
-                    if place > 0 {
-                        self.out.push(',');
-                    }
-                    self.value(item);
-                }
-                self.space();
-                self.out.push(']');
-            }
-            Value::Object(members) => self.members(members),
-            plain => self.out.push_str(&plain.to_string()),
+            Json::Plain(plain) => self.out.push_str(&plain.to_string()),
+            Json::Text(text) => self.string(text),
+            Json::Array(items) => self.list(['[', ']'], items, Self::value),
+            Json::Object(members) => self.list(['{', '}'], members, |writer, (key, value)| {
+                writer.string(key);
+                writer.space();
+                writer.out.push(':');
+                writer.space();
+                writer.value(value);
+            }),
         }
-        self.space();
     }
 }
 
@@ -174,62 +191,23 @@ fn others() -> impl Strategy<Value = Members> {
 
 /// An object's text: metadata anywhere among other members, possibly twice.
 fn object() -> impl Strategy<Value = String> {
-    (
-        others(),
-        prop::option::weighted(0.2, metadata()),
-        others(),
-        metadata(),
-        any::<u64>(),
-    )
-        .prop_map(|(before, earlier, between, metadata, seed)| {
+    let earlier = prop::option::weighted(0.2, metadata());
+    (others(), earlier, others(), metadata(), any::<u64>()).prop_map(
+        |(mut members, earlier, between, last, seed)| {
+            let metadata = |members| ("metadata".to_owned(), Json::Object(members));
+            members.extend(earlier.map(metadata));
+            members.extend(between);
+            members.push(metadata(last));
             let mut writer = Writer {
                 out: String::new(),
                 dice: fastrand::Rng::with_seed(seed),
             };
-            let mut parts: Vec<(String, String)> = Vec::new();
-            for (key, value) in before {
-                parts.push((key, writer.text(|writer| writer.value(&value))));
-            }
-            if let Some(members) = earlier {
-                parts.push((
-                    "metadata".into(),
-                    writer.text(|writer| writer.all(&members)),
-                ));
-            }
-            for (key, value) in between {
-                parts.push((key, writer.text(|writer| writer.value(&value))));
-            }
-            parts.push((
-                "metadata".into(),
-                writer.text(|writer| writer.all(&metadata)),
-            ));
             writer.space();
-            writer.out.push('{');
-            for (place, (key, text)) in parts.iter().enumerate() {
-                if place > 0 {
-                    writer.out.push(',');
-                }
-                writer.space();
-                writer.string(key);
-                writer.out.push(':');
-                writer.out.push_str(text);
-            }
-            writer.out.push('}');
+            writer.value(&Json::Object(members));
             writer.space();
             writer.out
-        })
-}
-
-impl Writer {
-    fn all(&mut self, members: &Members) {
-        self.members(members.iter().map(|(key, value)| (key, value)));
-    }
-
-    fn text(&mut self, write: impl FnOnce(&mut Self)) -> String {
-        let before = std::mem::take(&mut self.out);
-        write(self);
-        std::mem::replace(&mut self.out, before)
-    }
+        },
+    )
 }
 
 /// Asserts that a scan finds what a parser finds.
