@@ -40,6 +40,17 @@ pub(crate) fn from_storage<'a>(resource: &Resource, stored: &'a Value) -> Cow<'a
     }
 }
 
+/// Whether an object that was stored at `revision` is stored as `resource` shows it, but for its
+/// `apiVersion`: then there is nothing to convert.
+pub(crate) fn is_stored_form(resource: &Resource, revision: u64) -> bool {
+    match &resource.origin {
+        Origin::Custom(version) => {
+            version.storage_version == resource.version && revision > resource.since
+        }
+        Origin::BuiltIn { .. } => resource.group != "events.k8s.io" && !is_old_autoscaler(resource),
+    }
+}
+
 fn is_old_autoscaler(resource: &Resource) -> bool {
     resource.group == "autoscaling" && resource.version == "v1"
 }

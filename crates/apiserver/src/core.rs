@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use self::definitions::Served;
 pub(crate) use self::delete::{Deleted, FOREGROUND, ORPHAN};
 pub(crate) use self::filter::Filter;
 pub(crate) use self::list::{Page, not_a_version};
@@ -30,7 +31,7 @@ use crate::error::ApiError;
 use crate::faults::Faults;
 use crate::ids::Ids;
 use crate::registry::Registry;
-use crate::resource::{Resource, StorageId};
+use crate::resource::Resource;
 use crate::store::{Bounds, Key, Store, Stored};
 
 /// The state of a server and the operations on it. Shared by `Arc`.
@@ -40,8 +41,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) store: Arc<Store>,
     pub(crate) ids: Ids,
-    /// The definitions whose resources are served, and where their objects are kept.
-    definitions: Mutex<HashMap<Key, StorageId>>,
+    /// The definitions whose resources are served.
+    definitions: Mutex<HashMap<Key, Served>>,
     /// What open watches are told to do.
     pub(crate) signals: watch::Signals,
     /// What requests meet.

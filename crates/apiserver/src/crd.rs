@@ -113,6 +113,7 @@ fn resource(definition: &Value, version: &Value) -> Resource {
             plural: text(&names["plural"]),
         },
         origin: Origin::Custom(Arc::new(custom_version(definition, version))),
+        since: 0,
     }
 }
 

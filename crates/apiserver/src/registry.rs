@@ -112,6 +112,7 @@ impl Fact {
                 group: storage_group.to_owned(),
                 plural: self.name.clone(),
             },
+            since: 0,
             list_kind: format!("{}List", self.kind),
             origin: Origin::BuiltIn {
                 definition: definitions()

@@ -24,6 +24,8 @@ pub(crate) struct Resource {
     /// Where its objects are kept: all versions of a resource, and resources that are two names of one thing, share it.
     pub(crate) storage: StorageId,
     pub(crate) origin: Origin,
+    /// The revision at which the resource took the form that it has.
+    pub(crate) since: u64,
 }
 
 /// A subresource as discovery shows it; empty group and version mean those of the resource.

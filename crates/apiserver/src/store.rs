@@ -8,8 +8,10 @@
 //!   but a wake-up, however slow its reader is.
 //! - History has one bound for all that asks for it: a watch from a revision and a list of a
 //!   revision are both refused once the log does not reach back to it.
+//! - Objects are kept as JSON. Decoded forms are kept of those that were in use lately.
 
 mod cursor;
+mod decoded;
 mod key;
 mod log;
 mod snapshot;
@@ -27,6 +29,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 pub(crate) use self::cursor::Cursor;
+use self::decoded::Decoded;
 pub(crate) use self::key::Key;
 use self::log::Log;
 pub(crate) use self::log::{Bounds, Change, Event, TooOld};
@@ -44,6 +47,7 @@ pub(crate) struct Store {
     /// Written under `writer` and under the lock of the shard that changed.
     revision: AtomicU64,
     shards: RwLock<HashMap<StorageId, Arc<Shard>>>,
+    decoded: Arc<Decoded>,
     /// How much of each resource's past is remembered.
     history: Bounds,
     /// Up to where history was forgotten on demand.
@@ -94,7 +98,12 @@ pub(crate) struct Transaction<'a> {
 impl Store {
     /// An empty store that remembers the newest changes of each resource within `history`.
     pub(crate) fn new(history: Bounds) -> Self {
+        Self::with(history, Decoded::new())
+    }
+
+    fn with(history: Bounds, decoded: Decoded) -> Self {
         Self {
+            decoded: Arc::new(decoded),
             writer: Mutex::new(()),
             // Like etcd's: no object and no list ever has version 0, which means "any" in requests.
             revision: AtomicU64::new(1),
@@ -250,7 +259,12 @@ impl Transaction<'_> {
         let shard = self.store.shard(id);
         let revision = self.store.revision() + 1;
         value["metadata"]["resourceVersion"] = revision.to_string().into();
-        let after = Arc::new(Stored::new(key.clone(), revision, value));
+        let after = Arc::new(Stored::committed(
+            key.clone(),
+            revision,
+            value,
+            &self.store.decoded,
+        ));
         let mut state = shard.state.write();
         let change = match state.objects.get(&key) {
             None => Change::Added(Arc::clone(&after)),

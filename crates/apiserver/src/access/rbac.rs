@@ -70,7 +70,7 @@ fn grants(policy: &dyn Policy, user: &User, namespace: &str) -> Vec<Grant> {
             let Some(subject) = subjects.into_iter().find(|subject| is(user, subject, own)) else {
                 continue;
             };
-            let reason = why(binding, subject, own);
+            let reason = why(&binding, subject, own);
             for rule in role_rules(policy, &binding["roleRef"], namespace) {
                 let reason = reason.clone();
                 grants.push(Grant { rule, reason });
@@ -169,8 +169,8 @@ fn role_rules(policy: &dyn Policy, role: &Value, namespace: Option<&str>) -> Vec
         .iter()
         .map(|found| found.value())
         .find(|found| found["metadata"]["name"] == role["name"]);
-    let rules = found.and_then(|found| found["rules"].as_array());
-    rules.cloned().unwrap_or_default()
+    let rules = found.and_then(|found| found["rules"].as_array().cloned());
+    rules.unwrap_or_default()
 }
 
 fn allows(rule: &Value, attributes: &Attributes) -> bool {

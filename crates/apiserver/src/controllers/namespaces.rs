@@ -167,7 +167,8 @@ impl Namespaces {
         } else {
             contents.living.insert(place.clone());
         }
-        let finalizers = object.value()["metadata"]["finalizers"].as_array();
+        let value = object.value();
+        let finalizers = value["metadata"]["finalizers"].as_array();
         let finalizers = finalizers.into_iter().flatten().filter_map(Value::as_str);
         let item = Item {
             uid: object.uid().into(),
@@ -237,7 +238,8 @@ pub(super) fn is_namespaces(resource: &Resource) -> bool {
 
 /// Whether a namespace is being deleted and waits for its content.
 fn is_ending(namespace: &Stored) -> bool {
-    let finalizers = namespace.value()["spec"]["finalizers"].as_array();
+    let value = namespace.value();
+    let finalizers = value["spec"]["finalizers"].as_array();
     let held = finalizers.is_some_and(|held| held.iter().any(|held| held == FINALIZER));
     namespace.is_terminating() && held
 }

@@ -102,11 +102,11 @@ impl Pods {
         };
         let node = *self.nodes.get(node)?;
         let stage = match value["status"]["phase"].as_str() {
-            _ if pod.is_terminating() && had_its_time(value) => Stage::Over,
+            _ if pod.is_terminating() && had_its_time(&value) => Stage::Over,
             _ if pod.is_terminating() => Stage::Ending,
             Some("Succeeded" | "Failed") => Stage::Over,
-            Some("Running") if !has_condition(value, "ContainersReady") => Stage::Running,
-            Some("Running") if status::is_ready(value) != has_condition(value, "Ready") => {
+            Some("Running") if !has_condition(&value, "ContainersReady") => Stage::Running,
+            Some("Running") if status::is_ready(&value) != has_condition(&value, "Ready") => {
                 Stage::Gated
             }
             Some("Running") => Stage::Ready,
@@ -204,7 +204,7 @@ impl Engine for Pods {
         };
         let value = object.value();
         let uid: Ticket = object.uid().into();
-        let restarts = status::restarts(value);
+        let restarts = status::restarts(&value);
         let old = self.pods.get(&uid);
         let began = |same: bool, since: Option<Instant>| since.filter(|_| same).unwrap_or(now);
         let runs = |stage| matches!(stage, Stage::Running | Stage::Ready | Stage::Gated);
@@ -221,7 +221,7 @@ impl Engine for Pods {
             ),
             started: began(old.is_some_and(went_on), old.map(|old| old.started)),
             restarts,
-            script: self.life.script_of(value),
+            script: self.life.script_of(&value),
             grace: grace.map_or(Duration::MAX, Duration::from_secs),
         };
         self.pods.insert(Arc::clone(&uid), pod);

@@ -136,8 +136,11 @@ pub(super) fn allocate(
         return Ok(());
     }
     let services = transaction.snapshot(&resource.storage);
-    let others = services.range(None, None).map(|service| service.value());
-    strategy::allocate_addresses(object, others)
+    let others: Vec<_> = services
+        .range(None, None)
+        .map(|service| service.value())
+        .collect();
+    strategy::allocate_addresses(object, others.iter().map(|other| &**other))
         .map_err(|causes| ApiError::invalid(resource, key.name(), causes))
 }
 

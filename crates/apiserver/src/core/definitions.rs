@@ -24,6 +24,15 @@ static STORAGE: LazyLock<StorageId> = LazyLock::new(|| StorageId {
     plural: "customresourcedefinitions".to_owned(),
 });
 
+/// A definition whose resource is served.
+#[derive(Debug)]
+pub(super) struct Served {
+    storage: StorageId,
+    generation: Option<i64>,
+    /// The revision at which it was first served in this generation.
+    since: u64,
+}
+
 /// Whether `resource` is that of definitions.
 pub(super) fn is_definition(resource: &Resource) -> bool {
     resource.storage == *STORAGE
@@ -126,20 +135,18 @@ impl Core {
         // One at a time, so that the last state is the one that stays.
         let mut served = self.definitions.lock();
         let Some(definition) = self.store.get(&STORAGE, key) else {
-            if let Some(storage) = served.remove(key) {
-                self.registry.update(|resources| resources.remove(&storage));
-                self.store.retire(&storage);
+            if let Some(known) = served.remove(key) {
+                self.retire(&known.storage);
             }
             return;
         };
         let definitions = self.definition_resource();
         if definition.is_terminating() {
-            if let Some(storage) = served.get(key).cloned() {
-                if self.delete_all(&storage) > 0 {
+            if let Some(known) = served.get(key) {
+                if self.delete_all(&known.storage) > 0 {
                     return;
                 }
-                self.registry.update(|resources| resources.remove(&storage));
-                self.store.retire(&storage);
+                self.retire(&known.storage);
                 served.remove(key);
             }
             // Without its finalizer the definition goes, unless others hold it too.
@@ -156,8 +163,9 @@ impl Core {
             );
             return;
         }
-        let storage = storage_of(definition.value());
-        let resources = match crd::resources_of(definition.value()) {
+        let value = definition.value();
+        let storage = storage_of(&value);
+        let resources = match crd::resources_of(&value) {
             Ok(resources) => resources,
             Err(causes) => {
                 // Validation let it through: what is served stays as it is.
@@ -170,21 +178,37 @@ impl Core {
             }
         };
         let now = self.timestamp();
-        let problem = names::conflict(&self.registry.resources(), &storage, definition.value());
+        let problem = names::conflict(&self.registry.resources(), &storage, &value);
         let accepted = problem.is_none();
         let _ = self.amend_stored(&definitions, key, DryRun::No, |definition| {
             names::set_status(definition, problem.as_ref(), &now);
             Ok(())
         });
         if accepted {
+            let generation = value["metadata"]["generation"].as_i64();
+            let since = match served.get(key) {
+                Some(known) if known.generation == generation => known.since,
+                _ => self.store.revision(),
+            };
             self.registry.update(|registry| {
                 registry.remove(&storage);
                 for resource in resources {
-                    registry.insert(resource);
+                    registry.insert(Resource { since, ..resource });
                 }
             });
-            served.insert(key.clone(), storage);
+            let known = Served {
+                storage,
+                generation,
+                since,
+            };
+            served.insert(key.clone(), known);
         }
+    }
+
+    /// Serves a resource no more.
+    fn retire(&self, storage: &StorageId) {
+        self.registry.update(|resources| resources.remove(storage));
+        self.store.retire(storage);
     }
 
     /// Deletes the objects of a definition; how many are left.

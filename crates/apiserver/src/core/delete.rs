@@ -62,7 +62,7 @@ impl Core {
                 .get(&resource.storage, key)
                 .ok_or_else(|| ApiError::not_found(resource, key.name()))?;
             check_preconditions(resource, &current, options)?;
-            let deleted = match Deletion::of(resource, current.value(), options, now) {
+            let deleted = match Deletion::of(resource, &current.value(), options, now) {
                 Deletion::Wait => Deleted::Pending(current),
                 Deletion::Remove => {
                     let gone = remove(transaction, resource, current, options);
@@ -317,7 +317,7 @@ fn remove(
     let Some((last, revision)) = transaction.remove(&resource.storage, current.key()) else {
         return current;
     };
-    let mut value = last.value().clone();
+    let mut value = Value::clone(&last.value());
     metadata(&mut value).insert("resourceVersion".to_owned(), revision.to_string().into());
     Arc::new(Stored::new(last.key().clone(), revision, value))
 }

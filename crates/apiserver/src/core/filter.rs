@@ -81,14 +81,10 @@ impl Filter {
 
     /// Whether selectors pick the object; its namespace is not looked at.
     pub(crate) fn selects(&self, object: &Stored) -> bool {
-        let value = object.value();
-        self.labels
-            .as_ref()
-            .is_none_or(|labels| labels.matches(value))
-            && self
-                .fields
-                .as_ref()
-                .is_none_or(|fields| fields.matches(value))
+        let labels = self.labels.as_ref();
+        let fields = self.fields.as_ref();
+        labels.is_none_or(|labels| labels.matches_labels(object.labels()))
+            && fields.is_none_or(|fields| fields.matches(&object.value()))
     }
 
     /// What an event is to someone behind the filter; `None` if it is not seen.

@@ -91,15 +91,16 @@ impl Core {
         mut change: impl FnMut(&Value) -> Result<Value, ApiError>,
     ) -> Result<Arc<Stored>, ApiError> {
         let (object, effect) = self.change(resource, key, options.dry_run, |current| {
-            let shown = conversion::from_storage(resource, current.value());
+            let old = current.value();
+            let shown = conversion::from_storage(resource, &old);
             let mut new = change(&shown)?;
             check_identity(&new, key)?;
             check_version(resource, key, &new, current)?;
             defaults::apply(resource, &mut new);
             let mut new = conversion::to_storage(resource, new);
-            keep(&mut new, current.value());
-            strategy::prepare_for_update(resource, &mut new, current.value(), subresource);
-            let causes = validation::update(resource, &new, current.value(), subresource);
+            keep(&mut new, &old);
+            strategy::prepare_for_update(resource, &mut new, &old, subresource);
+            let causes = validation::update(resource, &new, &old, subresource);
             match causes.is_empty() {
                 true => Ok(new),
                 false => Err(ApiError::invalid(resource, key.name(), causes)),
@@ -135,7 +136,7 @@ impl Core {
         mut change: impl FnMut(&mut Value) -> Result<(), ApiError>,
     ) -> Result<(Arc<Stored>, Effect), ApiError> {
         self.change(resource, key, dry_run, |current| {
-            let mut new = current.value().clone();
+            let mut new = Value::clone(&current.value());
             change(&mut new)?;
             Ok(new)
         })

@@ -1,6 +1,5 @@
 //! Objects, lists and watch events as the client wants to see them.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -56,13 +55,12 @@ impl ObjectWriter {
     }
 
     fn write(&self, object: &Stored, revision: u64, out: &mut Vec<u8>) {
-        match conversion::from_storage(&self.resource, object.value()) {
-            Cow::Borrowed(_) => object.write(&self.head, revision, out),
-            Cow::Owned(value) => {
-                Stored::new(object.key().clone(), object.revision(), value)
-                    .write(&self.head, revision, out);
-            }
+        if conversion::is_stored_form(&self.resource, object.revision()) {
+            return object.write(&self.head, revision, out);
         }
+        let converted = conversion::from_storage(&self.resource, &object.value()).into_owned();
+        Stored::new(object.key().clone(), object.revision(), converted)
+            .write(&self.head, revision, out);
     }
 }
 
@@ -90,7 +88,7 @@ pub(super) fn object(
     }
     let value = match view.object(
         resource,
-        &conversion::from_storage(resource, object.value()),
+        &conversion::from_storage(resource, &object.value()),
     )? {
         Some(shaped) => shaped,
         None => writer.value(object),

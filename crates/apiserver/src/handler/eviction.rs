@@ -26,7 +26,7 @@ impl Exchange<'_> {
             options.dry_run = DryRun::All;
         }
         let pod = self.core.get(&self.target.resource, &key)?;
-        if needs_budget(pod.value()) {
+        if needs_budget(&pod.value()) {
             self.spend_budget(&pod, options.dry_run)?;
         }
         self.core.delete(&self.target.resource, &key, &options)?;
@@ -46,7 +46,7 @@ impl Exchange<'_> {
                 let selector = &budget.value()["spec"]["selector"];
                 selector.is_object()
                     && LabelSelector::from_value(selector)
-                        .is_ok_and(|selector| selector.matches(pod.value()))
+                        .is_ok_and(|selector| selector.matches_labels(pod.labels()))
             })
             .map(|budget| budget.key().clone())
             .collect();

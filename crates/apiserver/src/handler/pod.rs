@@ -71,7 +71,8 @@ impl Exchange<'_> {
     /// Pods of this server run nothing, so that only those without a node have a log: none yet.
     pub(super) fn pod_log(self) -> Result<Answer, ApiError> {
         let pod = self.core.get(&self.target.resource, &self.key()?)?;
-        let spec = &pod.value()["spec"];
+        let value = pod.value();
+        let spec = &value["spec"];
         if let Some(container) = self.query.get("container") {
             let known = ["containers", "initContainers", "ephemeralContainers"]
                 .into_iter()

@@ -129,7 +129,7 @@ impl Exchange<'_> {
     pub(super) fn get_scale(self) -> Result<Answer, ApiError> {
         let representation = self.representation()?;
         let object = self.core.get(&self.target.resource, &self.key()?)?;
-        let scale = self.scale_places()?.scale(object.value());
+        let scale = self.scale_places()?.scale(&object.value());
         Ok(Answer::value(StatusCode::OK, representation, &scale))
     }
 
@@ -163,7 +163,7 @@ impl Exchange<'_> {
         let written = self
             .core
             .update(resource, &self.key()?, None, options, change)?;
-        let scale = self.scale_places()?.scale(written.value());
+        let scale = self.scale_places()?.scale(&written.value());
         Ok(Answer::value(StatusCode::OK, representation, &scale))
     }
 }

@@ -95,20 +95,22 @@ impl View {
         metadata: &Value,
         items: &[Arc<Stored>],
     ) -> Result<Option<Value>, ApiError> {
-        let objects = items
-            .iter()
-            .map(|item| conversion::from_storage(resource, item.value()));
         match self.representation.shape {
             Shape::Object => Ok(None),
             Shape::Table(version) => {
                 let printer = self.printer(resource, version);
                 let now = self.clock.now();
-                let rows = objects.map(|object| printer.row(&object, now)).collect();
+                let row = |item: &Arc<Stored>| {
+                    let value = item.value();
+                    printer.row(&conversion::from_storage(resource, &value), now)
+                };
+                let rows = items.iter().map(row).collect();
                 Ok(Some(printer.table(metadata, Header::Shown, rows)))
             }
             Shape::PartialList(version) => {
-                let items = objects
-                    .map(|object| partial::object(version, &object))
+                let items = items
+                    .iter()
+                    .map(|item| partial::object(version, &item.value()))
                     .collect();
                 Ok(Some(partial::list(version, metadata, items)))
             }
@@ -169,10 +171,8 @@ struct Tables {
 
 impl WatchEncoder for Tables {
     fn object(&mut self, object: &Stored, revision: u64, out: &mut Vec<u8>) {
-        let object = as_of(
-            conversion::from_storage(&self.resource, object.value()),
-            revision,
-        );
+        let value = object.value();
+        let object = as_of(conversion::from_storage(&self.resource, &value), revision);
         let header = std::mem::replace(&mut self.header, Header::LeftOut);
         write(
             &table_of_one(&self.printer, header, &object, &self.clock),
@@ -195,7 +195,8 @@ struct Partials {
 
 impl WatchEncoder for Partials {
     fn object(&mut self, object: &Stored, revision: u64, out: &mut Vec<u8>) {
-        let object = as_of(Cow::Borrowed(object.value()), revision);
+        let value = object.value();
+        let object = as_of(Cow::Borrowed(&value), revision);
         write(&partial::object(self.version, &object), out);
     }
 

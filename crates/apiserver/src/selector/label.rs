@@ -93,11 +93,6 @@ impl LabelSelector {
         self.requirements.is_empty()
     }
 
-    /// Whether it selects `object`, by `metadata.labels`.
-    pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.is_empty() || self.matches_labels(&object["metadata"]["labels"])
-    }
-
     /// Whether it selects objects with these labels; null is no labels.
     pub(crate) fn matches_labels(&self, labels: &Value) -> bool {
         self.requirements
@@ -196,7 +191,7 @@ mod tests {
     fn selected(selector: &str, labels: &Value) -> bool {
         LabelSelector::parse(selector)
             .unwrap()
-            .matches(&json!({ "metadata": { "labels": labels } }))
+            .matches_labels(&labels)
     }
 
     #[test]
@@ -246,7 +241,7 @@ mod tests {
         let selects = |selector: &str| {
             LabelSelector::parse(selector)
                 .unwrap()
-                .matches(&json!({"metadata": {}}))
+                .matches_labels(&Value::Null)
         };
         assert!(selects("!a") && selects("a!=b") && selects("a notin (b)") && selects(""));
         assert!(!selects("a") && !selects("a="));

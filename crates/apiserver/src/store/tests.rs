@@ -10,11 +10,13 @@ use super::*;
 
 const HISTORY: usize = 6;
 
+/// A store that keeps nothing decoded.
 fn store() -> Store {
-    Store::new(Bounds {
+    let history = Bounds {
         changes: HISTORY,
         bytes: usize::MAX,
-    })
+    };
+    Store::with(history, Decoded::with_budget(0))
 }
 
 fn id(resource: u8) -> StorageId {

@@ -222,7 +222,8 @@ impl Graph {
 
 impl Node {
     pub(super) fn read(resource: &Arc<Resource>, object: &Stored) -> (Uid, Self) {
-        let metadata = &object.value()["metadata"];
+        let value = object.value();
+        let metadata = &value["metadata"];
         let has = |finalizer: &str| {
             let finalizers = metadata["finalizers"].as_array();
             finalizers.is_some_and(|finalizers| finalizers.iter().any(|held| held == finalizer))
