@@ -95,8 +95,9 @@ impl Display {
     /// Takes everything that moves off the screen.
     pub fn clear(&self) {
         if let Kind::Live(live) = &self.kind {
-            // A terminal that is gone needs no clearing.
-            let _ = live.all.clear();
+            for line in [&live.bar, &live.pods, &live.step] {
+                line.finish_and_clear();
+            }
         }
     }
 }
@@ -134,8 +135,8 @@ impl Live {
 
     fn show(&self, picture: &Picture) {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        self.bar
-            .set_length(count(picture.wanted.unwrap_or_default()));
+        // A bar of nothing would be a full one.
+        self.bar.set_length(count(picture.wanted.unwrap_or(1)));
         self.bar.set_position(count(picture.count(PodState::Ready)));
         let pods = picture.pods.iter();
         let pods = pods

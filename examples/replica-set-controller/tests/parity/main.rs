@@ -13,6 +13,7 @@ mod rig;
 mod stores;
 
 mod assembly_test;
+mod availability_test;
 mod choosing_test;
 mod claiming_test;
 mod consistency_test;
@@ -21,6 +22,7 @@ mod controller_utils_test;
 mod events_test;
 mod expectations_test;
 mod lookup_test;
+mod ranking_test;
 mod replica_set_test;
 mod replica_set_utils_test;
 mod scaling_test;
