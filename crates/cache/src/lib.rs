@@ -83,11 +83,11 @@
 //!   a reflector's.
 #![cfg_attr(
     not(feature = "testing"),
-    doc = "\n[`testing::FakeSource`]: https://docs.rs/kubewright-cache"
+    doc = "\n[`testing::FakeSource`]: <https://docs.rs/kubewright-cache>"
 )]
 #![cfg_attr(
     not(feature = "kube-runtime"),
-    doc = "\n[`WatcherFeed`]: https://docs.rs/kubewright-cache"
+    doc = "\n[`WatcherFeed`]: <https://docs.rs/kubewright-cache>"
 )]
 
 // What an object is.
