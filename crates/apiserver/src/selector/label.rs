@@ -191,7 +191,7 @@ mod tests {
     fn selected(selector: &str, labels: &Value) -> bool {
         LabelSelector::parse(selector)
             .unwrap()
-            .matches_labels(&labels)
+            .matches_labels(labels)
     }
 
     #[test]
