@@ -50,15 +50,16 @@ impl EncodedObject {
 /// # Guarantees
 ///
 /// - [`Object::meta`] is parsed already and never fails.
-/// - [`Object::get`] decodes at the first call and remembers the outcome while the typed object
-///   is alive or stays in the store's bounded cache of decoded objects.
+/// - [`Object::get`] decodes at the first call. The store keeps what was asked for lately
+///   ([`StoreConfig::decoded_cache`](crate::StoreConfig::decoded_cache)), and what it does not keep
+///   is decoded anew.
 pub struct Object<K> {
     entry: Arc<Entry<K>>,
 }
 
-struct Entry<K> {
-    meta: Metadata,
-    memo: Memo<K>,
+pub(crate) struct Entry<K> {
+    pub(crate) meta: Metadata,
+    pub(crate) memo: Memo<K>,
     codec: Arc<Codec<K>>,
 }
 
@@ -97,7 +98,7 @@ impl<K> Object<K> {
     /// When the body does not decode as `K`. The error is remembered: each version of an object
     /// is tried, counted and reported once.
     pub fn get(&self) -> Result<Arc<K>, DecodeError> {
-        self.entry.memo.get(&self.entry.meta, &self.entry.codec)
+        self.entry.codec.typed(&self.entry)
     }
 
     /// Whether both are the same version of the same incarnation.
@@ -121,8 +122,7 @@ impl<K> Object<K> {
 impl<K: DeserializeOwned + 'static> Object<K> {
     /// An object of its own, outside any store.
     ///
-    /// It has no cache of decoded objects: [`Object::get`] decodes whenever the last typed copy
-    /// has been dropped.
+    /// There is no cache of decoded objects for it: every [`Object::get`] decodes.
     ///
     /// # Errors
     ///

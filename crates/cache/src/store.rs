@@ -63,8 +63,8 @@ struct Progress {
 pub struct StoreConfig {
     /// The form objects are kept in.
     pub retention: Retention,
-    /// How much decoded objects that nobody holds any more may stay at hand, in bytes of their
-    /// JSON: 1 MiB by default, which is some 5 to 10 MiB of memory. `0` keeps none.
+    /// How much of decoded objects stays at hand, in bytes of their JSON: 1 MiB by default, which
+    /// is some 5 to 10 MiB of memory. With `0`, every [`Object::get`] decodes.
     pub decoded_cache: usize,
     /// What to do with an update to the version that the store has already.
     pub same_version: SameVersion,
