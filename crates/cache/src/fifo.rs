@@ -42,8 +42,17 @@ struct Shared<K> {
     readable: Notify,
     /// Told when there is room, or none is needed any more.
     writable: Notify,
-    synced: watch::Sender<bool>,
+    synced: watch::Sender<Synced>,
     config: FifoConfig,
+}
+
+/// Whether the first complete picture has been processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Synced {
+    NotYet,
+    Yes,
+    /// The log has ended without one.
+    Never,
 }
 
 /// How a [`DeltaFifo`] bounds and batches.
@@ -99,7 +108,7 @@ impl<K> DeltaFifo<K> {
                 log: Mutex::new(Log::new(config.compression)),
                 readable: Notify::new(),
                 writable: Notify::new(),
-                synced: watch::Sender::new(false),
+                synced: watch::Sender::new(Synced::NotYet),
                 config,
             }),
         }
@@ -152,6 +161,7 @@ impl<K> DeltaFifo<K> {
             {
                 let mut log = shared.log.lock();
                 if let Some((deltas, version, initial)) = log.pop(shared.config.batch.get()) {
+                    shared.settle(&log);
                     drop(log);
                     shared.writable.notify_waiters();
                     return Some(Batch {
@@ -174,7 +184,11 @@ impl<K> DeltaFifo<K> {
 
     /// Lets nothing in any more. Idempotent.
     pub fn close(&self) {
-        self.shared.log.lock().close();
+        {
+            let mut log = self.shared.log.lock();
+            log.close();
+            self.shared.settle(&log);
+        }
         self.shared.readable.notify_one();
         self.shared.writable.notify_waiters();
     }
@@ -196,28 +210,46 @@ impl<K> DeltaFifo<K> {
 
     /// Whether the first complete picture has been processed.
     pub fn has_synced(&self) -> bool {
-        *self.shared.synced.borrow()
+        *self.shared.synced.borrow() == Synced::Yes
     }
 
     /// Waits until the first complete picture has been processed.
     ///
+    /// # Errors
+    ///
+    /// When the log is closed and has let out all it had, and no complete picture was among that.
+    ///
     /// # Cancel safety
     ///
     /// Safe: nothing is consumed.
-    pub async fn synced(&self) {
+    pub async fn synced(&self) -> Result<(), Closed> {
         let mut synced = self.shared.synced.subscribe();
-        // The sender lives as long as `self`, so this never fails.
-        let _ = synced.wait_for(|synced| *synced).await;
+        let known = synced.wait_for(|synced| *synced != Synced::NotYet).await;
+        // The sender lives as long as `self`.
+        match known.map(|synced| *synced) {
+            Ok(Synced::Yes) => Ok(()),
+            Ok(Synced::NotYet | Synced::Never) | Err(_) => Err(Closed),
+        }
     }
 }
 
 impl<K> Shared<K> {
-    /// Publishes that the log has synced.
+    /// Publishes whether the log has synced.
     fn settle(&self, log: &Log<K>) {
-        if log.has_synced() {
-            self.synced
-                .send_if_modified(|synced| !std::mem::replace(synced, true));
-        }
+        let synced = if log.has_synced() {
+            Synced::Yes
+        } else if log.has_ended() {
+            Synced::Never
+        } else {
+            return;
+        };
+        self.synced.send_if_modified(|known| {
+            let is_news = *known == Synced::NotYet;
+            if is_news {
+                *known = synced;
+            }
+            is_news
+        });
     }
 }
 

@@ -63,6 +63,11 @@ impl<K> Log<K> {
         self.populated && self.initial == 0 && self.initial_in_hand == 0
     }
 
+    /// Whether nothing goes in, comes out or is being processed that could make it synced.
+    pub(super) fn has_ended(&self) -> bool {
+        self.closed && self.slots.is_empty() && self.initial_in_hand == 0
+    }
+
     /// Whether the delta would join one that waits, and so needs no room.
     pub(super) fn would_merge(&self, delta: &Delta<K>) -> bool {
         self.host(delta).is_some()

@@ -211,7 +211,7 @@ async fn it_has_synced_once_the_first_picture_is_processed() {
     assert!(synced.as_mut().now_or_never().is_none());
     drop(batch);
     assert!(fifo.has_synced());
-    synced.now_or_never().expect("it has synced");
+    assert_eq!(synced.now_or_never(), Some(Ok(())));
     assert_eq!(
         pop(&fifo).initial(),
         Initial::No,
@@ -266,6 +266,31 @@ async fn closing_wakes_a_waiting_consumer() {
     sleep(Duration::from_secs(1)).await;
     fifo.close();
     tasks.join_next().await.unwrap().unwrap();
+}
+
+/// Whoever waits for a picture that will never come learns so, but not before it is certain.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_ends_without_a_picture_is_never_synced() {
+    let fifo = fifo(|_| {});
+    push(&fifo, [bookmark(1)]).await;
+    let waiting = fifo.clone();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move { waiting.synced().await });
+    sleep(Duration::from_secs(1)).await;
+    fifo.close();
+    sleep(Duration::from_secs(1)).await;
+    assert!(tasks.try_join_next().is_none(), "something is still in");
+    drain(&fifo);
+    assert_eq!(tasks.join_next().await.unwrap().unwrap(), Err(Closed));
+    assert_eq!(fifo.synced().await, Err(Closed));
+
+    let fifo = self::fifo(|_| {});
+    push(&fifo, [replaced(1, &[])]).await;
+    fifo.close();
+    let picture = pop(&fifo);
+    assert!(fifo.synced().now_or_never().is_none());
+    drop(picture);
+    assert_eq!(fifo.synced().await, Ok(()), "it was let out and processed");
 }
 
 /// A full log holds up the one who fills it, and a push that was dropped has left nothing.
