@@ -50,8 +50,8 @@ pub enum Initial {
 pub enum Certainty {
     /// The source told of the deletion, and this is the state it told of.
     Seen,
-    /// The object was missing from a later list, or another incarnation was in its place: it is
-    /// gone, but changes may have gone unseen in between.
+    /// The object was missing from a later list, another incarnation was in its place, or the
+    /// state the source told of cannot be read: it is gone, but this may not be its last state.
     Inferred,
 }
 

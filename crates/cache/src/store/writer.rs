@@ -215,7 +215,8 @@ impl<K: 'static> Books<K> {
                 outcome.deleted(known, Certainty::Inferred);
             }
             Some(last) => outcome.deleted(last, Certainty::Seen),
-            None => outcome.deleted(known, Certainty::Seen),
+            // It was told of, but what it was at the end cannot be read.
+            None => outcome.deleted(known, Certainty::Inferred),
         }
     }
 
