@@ -67,12 +67,11 @@ impl<L: ListerWatcher, K: Send + Sync + 'static> Reflector<L, K> {
         fifo: DeltaFifo<K>,
         config: ReflectorConfig,
     ) -> Result<Self, InvalidReflectorConfig> {
-        config.validate()?;
         Ok(Self {
             source,
             store,
             fifo,
-            config,
+            config: config.validated()?,
         })
     }
 

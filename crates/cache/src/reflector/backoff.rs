@@ -24,7 +24,10 @@ impl Backoff {
     /// The next delay; the one after it is longer.
     pub(super) fn next(&mut self, rng: &mut Rng) -> Duration {
         let due = self.due;
-        self.due = due.mul_f64(self.config.factor).min(self.config.max);
+        let longer = due.as_secs_f64() * self.config.factor;
+        // What no `Duration` can say is above any cap.
+        self.due = Duration::try_from_secs_f64(longer)
+            .map_or(self.config.max, |longer| longer.min(self.config.max));
         due + due.mul_f64(rng.f64())
     }
 
@@ -88,6 +91,19 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next(&mut rng) < Duration::from_millis(1600));
+    }
+
+    #[test]
+    fn delays_that_outgrow_every_number_stop_at_the_longest() {
+        let config = BackoffConfig {
+            factor: f64::MAX,
+            ..BackoffConfig::default()
+        };
+        let mut backoff = Backoff::new(config);
+        let mut rng = Rng::with_seed(7);
+        backoff.next(&mut rng);
+        let longest = Duration::from_secs(30);
+        assert!((longest..2 * longest).contains(&backoff.next(&mut rng)));
     }
 
     /// Answers to client-go's `TestRetryWithDeadline`.

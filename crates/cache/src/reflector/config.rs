@@ -5,7 +5,15 @@ use std::time::Duration;
 
 use crate::observer::{Logged, Observer};
 
+/// A watch that is shorter only costs the server requests.
+const LEAST_WATCH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// As good as never.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// How a [`Reflector`](crate::Reflector) lists, watches and waits.
+///
+/// A time above ten years counts as ten years, so `Duration::MAX` is a way to say never.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ReflectorConfig {
@@ -16,7 +24,7 @@ pub struct ReflectorConfig {
     /// for every list.
     pub page_size: Option<NonZeroU32>,
     /// The least time a watch is asked to stay open; each asks for a random time between this and
-    /// twice this. 5 min by default, and never less.
+    /// twice this. 5 min by default; a shorter time counts as 5 min.
     pub min_watch_timeout: Duration,
     /// How long a watch that sends bookmarks may send nothing before it is taken for dead; 3 min
     /// by default, three times the interval of the API server's bookmarks.
@@ -93,7 +101,7 @@ impl Default for ReflectorConfig {
         Self {
             initial_list: InitialList::default(),
             page_size: None,
-            min_watch_timeout: Duration::from_secs(5 * 60),
+            min_watch_timeout: LEAST_WATCH_TIMEOUT,
             idle_timeout: Duration::from_secs(3 * 60),
             response_timeout: Duration::from_secs(60),
             max_internal_error_retry: Duration::ZERO,
@@ -123,7 +131,8 @@ fn arbitrary_seed() -> u64 {
 }
 
 impl ReflectorConfig {
-    pub(super) fn validate(&self) -> Result<(), InvalidReflectorConfig> {
+    /// The configuration as it is acted upon, unless it contradicts itself.
+    pub(super) fn validated(mut self) -> Result<Self, InvalidReflectorConfig> {
         let times = [
             ("idle_timeout", Some(self.idle_timeout)),
             ("response_timeout", Some(self.response_timeout)),
@@ -141,7 +150,19 @@ impl ReflectorConfig {
         if self.backoff.initial > self.backoff.max {
             return Err(InvalidReflectorConfig::Delays);
         }
-        Ok(())
+        self.min_watch_timeout = self.min_watch_timeout.max(LEAST_WATCH_TIMEOUT);
+        // Times are added to instants, which end somewhere.
+        let times = [
+            &mut self.min_watch_timeout,
+            &mut self.idle_timeout,
+            &mut self.response_timeout,
+            &mut self.backoff.initial,
+            &mut self.backoff.max,
+        ];
+        for time in times.into_iter().chain(&mut self.resync) {
+            *time = NEVER.min(*time);
+        }
+        Ok(self)
     }
 }
 

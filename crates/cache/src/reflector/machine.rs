@@ -380,7 +380,7 @@ impl Machine {
     }
 
     fn new_watch(&mut self, now: Instant, replays: bool) -> Watch {
-        let seconds = self.config.min_watch_timeout.as_secs().max(1);
+        let seconds = self.config.min_watch_timeout.as_secs();
         let timeout = Duration::from_secs(self.rng.u64(seconds..2 * seconds));
         Watch::new(now, timeout, replays)
     }

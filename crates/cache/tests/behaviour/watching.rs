@@ -1,10 +1,13 @@
 //! Watches and what follows their failures, time, and stopping.
 
+use std::time::Duration;
+
 use futures::stream;
 use kubewright_cache::testing::{Answer, FakeSource, FakeWatch};
 use kubewright_cache::{
-    DeltaFifo, FifoConfig, ListOptions, ListerWatcher, Operation, Page, PageSink, Reflector,
-    ReflectorConfig, ResourceVersion, SourceError, Undecodable, WatchEvent, WatchOptions, scan,
+    DeltaFifo, FifoConfig, InitialList, ListOptions, ListerWatcher, Operation, Page, PageSink,
+    Reflector, ReflectorConfig, ResourceVersion, SourceError, Undecodable, WatchEvent,
+    WatchOptions, scan,
 };
 use tokio::time::{Instant, sleep};
 
@@ -61,6 +64,51 @@ async fn watches_ask_for_random_timeouts_and_resume() {
     rig.stop().await;
 }
 
+/// The other half of client-go's `TestWatchTimeout`: a longer minimum counts, a shorter one does not.
+#[tokio::test(start_paused = true)]
+async fn the_least_timeout_of_a_watch_is_only_ever_raised() {
+    for (least, asked) in [(1, 300..600), (1200, 1200..2400)] {
+        let source = FakeSource::new();
+        let rig = Rig::configured(source.clone(), |reflector, _| {
+            reflector.min_watch_timeout = seconds(least);
+        });
+        rig.settle().await;
+        let timeout = source.watches()[0].timeout.unwrap().as_secs();
+        assert!(asked.contains(&timeout), "{timeout} for {least}");
+        rig.stop().await;
+    }
+}
+
+/// `Duration::MAX` is how one says never: no sum of times may overflow by it.
+#[tokio::test(start_paused = true)]
+async fn times_without_end_do_no_harm() {
+    for initial_list in [InitialList::Paged, InitialList::Streaming] {
+        let source = FakeSource::new();
+        source.apply(object("a"));
+        source.answer_list(Answer::Fail(internal()));
+        source.answer_watch(Answer::Fail(unreachable()));
+        let rig = Rig::configured(source.clone(), |reflector, _| {
+            reflector.initial_list = initial_list;
+            reflector.min_watch_timeout = Duration::MAX;
+            reflector.idle_timeout = Duration::MAX;
+            reflector.response_timeout = Duration::MAX;
+            reflector.resync = Some(Duration::MAX);
+            reflector.max_internal_error_retry = Duration::MAX;
+            reflector.backoff.max = Duration::MAX;
+            reflector.backoff.factor = f64::MAX;
+            reflector.backoff.healthy_after = Duration::MAX;
+        });
+        sleep(seconds(60 * 60)).await;
+        source.bookmark();
+        rig.settle().await;
+        assert_eq!(rig.objects(), ["a@1"]);
+        source.fail_watches(internal);
+        rig.settle().await;
+        assert_eq!(source.open_watches(), 1);
+        rig.stop().await;
+    }
+}
+
 /// Answers to the cases of client-go's `TestReflectorListAndWatch` without a version: the watch then
 /// begins with a replay in no order of versions, none of which is one to go on from.
 #[tokio::test(start_paused = true)]
@@ -69,7 +117,7 @@ async fn a_replay_is_no_progress() {
     source.apply(object("b"));
     source.apply(object("a"));
     let rig = Rig::configured(Unversioned(source.clone()), |_, _| {});
-    rig.settle().await;
+    sleep(seconds(2)).await;
     source.end_watches();
     rig.settle().await;
     source.apply(object("a"));
