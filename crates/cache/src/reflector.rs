@@ -230,6 +230,7 @@ impl From<Failure> for SourceError {
         match failure {
             Failure::Idle(silence) => Self::Idle(silence),
             Failure::Short => Self::ShortWatch,
+            Failure::Incomplete => Self::Incomplete,
         }
     }
 }
