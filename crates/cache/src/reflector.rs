@@ -150,7 +150,9 @@ impl<L: ListerWatcher, K: Send + Sync + 'static> Hand<'_, L, K> {
             }
             Step::GiveUp(failure) => self.watch_failed(failure.into(), streaming),
             Step::Wait(delay) => {
+                // What was gathered before a failure is not worth its memory meanwhile.
                 self.watch = None;
+                self.gather = None;
                 sleep(delay).await;
                 Input::TimeIsUp
             }

@@ -58,8 +58,9 @@ pub enum InitialList {
     Paged,
     /// By the initial events of a watch (Kubernetes 1.32 and later, where enabled).
     ///
-    /// A server that refuses, or is silent for [`ReflectorConfig::response_timeout`] before the
-    /// events are complete, is listed page by page instead.
+    /// A server that refuses, or does not complete the events and is silent for
+    /// [`ReflectorConfig::response_timeout`], or closes the watch after so long, is listed page by
+    /// page instead, then and from then on.
     Streaming,
 }
 

@@ -82,6 +82,8 @@ pub(super) enum Failure {
     Idle(Duration),
     /// It ended as soon as it was open.
     Short,
+    /// It ended before its initial events were complete.
+    Incomplete,
 }
 
 /// The state between two steps.
@@ -172,11 +174,13 @@ impl Machine {
             (Phase::Streaming(watch), Input::Event(kind, version)) => {
                 self.initial_event(now, watch, kind, version)
             }
-            (Phase::Streaming(_), Input::OpenFailed(SourceError::Idle(_)) | Input::Ended) => {
-                self.retry_list(None)
+            (Phase::Streaming(_), Input::OpenFailed(SourceError::Idle(_))) => self.retry_list(None),
+            (Phase::Streaming(watch), Input::OpenFailed(error) | Input::WatchFailed(error)) => {
+                self.streaming_failed(now, &watch, &error)
             }
-            (Phase::Streaming(_), Input::OpenFailed(error) | Input::WatchFailed(error)) => {
-                self.streaming_failed(now, &error)
+            (Phase::Streaming(watch), Input::Ended) => {
+                self.phase = Phase::Streaming(watch);
+                Step::GiveUp(Failure::Incomplete)
             }
             (Phase::Streaming(watch), Input::TimeIsUp) => {
                 self.phase = Phase::Streaming(watch);
@@ -306,6 +310,7 @@ impl Machine {
                 // The log may have kept us waiting; that was not the server's silence.
                 watch.heard = now;
                 watch.replays = false;
+                watch.bring_news();
                 self.read(watch)
             }
             None => self.open_watch(now),
@@ -344,7 +349,7 @@ impl Machine {
         }
     }
 
-    fn streaming_failed(&mut self, now: Instant, error: &SourceError) -> Step {
+    fn streaming_failed(&mut self, now: Instant, watch: &Watch, error: &SourceError) -> Step {
         match error {
             SourceError::Expired { .. } | SourceError::ResourceVersionTooLarge { .. }
                 if !self.unavailable =>
@@ -357,8 +362,11 @@ impl Machine {
             | SourceError::TooManyRequests { .. }
             | SourceError::Unreachable(_)
             | SourceError::Transport(_) => self.retry_list(retry_after(error)),
+            SourceError::Incomplete if !watch.has_lasted(self.config.response_timeout, now) => {
+                self.retry_list(None)
+            }
             // A server that refuses, or never ends the initial events, will do so again.
-            SourceError::Invalid { .. } | SourceError::Idle(_) => {
+            SourceError::Invalid { .. } | SourceError::Idle(_) | SourceError::Incomplete => {
                 self.streaming = false;
                 self.begin_list()
             }
@@ -407,20 +415,30 @@ impl Machine {
         version: Option<ResourceVersion>,
     ) -> Step {
         watch.hear(now, kind);
-        watch.replays &= kind == Kind::Added;
+        // What cannot be read says nothing about whether the replay is over.
+        watch.replays &= matches!(kind, Kind::Added | Kind::Noise);
         if let Some(version) = version
             && !watch.replays
+            && version != self.last
         {
             self.last = version;
-        }
-        if kind != Kind::Noise {
+            watch.bring_news();
             self.watch_backoff.reset();
+        }
+        // A stream that never pauses would put a resync off for ever.
+        if self.is_resync_due(now) {
+            self.phase = Phase::Watching(watch);
+            return Step::Resync;
         }
         self.read(watch)
     }
 
+    fn is_resync_due(&self, now: Instant) -> bool {
+        self.next_resync.is_some_and(|resync| resync <= now)
+    }
+
     fn time_is_up(&mut self, now: Instant, watch: Watch) -> Step {
-        if self.next_resync.is_some_and(|resync| resync <= now) {
+        if self.is_resync_due(now) {
             self.phase = Phase::Watching(watch);
             return Step::Resync;
         }
@@ -464,7 +482,7 @@ impl Machine {
     }
 
     fn judge(&mut self, now: Instant, watch: &Watch) {
-        if watch.was_healthy(now, &self.config) {
+        if watch.has_lasted(self.config.backoff.healthy_after, now) {
             self.watch_backoff.reset();
         }
     }

@@ -80,6 +80,9 @@ pub enum SourceError {
     /// An open watch was closed at once, without an event.
     #[error("the watch was closed as soon as it was open")]
     ShortWatch,
+    /// A streaming list was closed before its initial events were complete.
+    #[error("the streaming list was closed before it was complete")]
+    Incomplete,
     /// The connection broke.
     #[error("the connection broke")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -107,6 +107,32 @@ async fn an_incomplete_picture_is_forgotten() {
     });
     rig.settle().await;
     assert_eq!(rig.events(), ["+b@3!"], "nothing of the first attempt");
+    let incomplete = "the streaming list was closed before it was complete";
+    assert_eq!(
+        rig.failures(),
+        [(Operation::StreamingList, incomplete.to_owned())]
+    );
+    assert!(source.lists().is_empty());
+    rig.stop().await;
+}
+
+/// The same server where there is always something going on, so that it is never silent: when it
+/// closes the watch in the end, that is told, and it is listed.
+#[tokio::test(start_paused = true)]
+async fn a_busy_server_that_never_completes_the_picture_is_listed() {
+    let source = FakeSource::new().ignoring_streaming();
+    source.apply(object("a"));
+    let rig = start(&source);
+    while source.lists().is_empty() {
+        assert!(source.seen().len() < 2, "one streaming list, then a list");
+        source.apply(object("b"));
+        sleep(seconds(30)).await;
+    }
+    assert_eq!(rig.store.len(), 2);
+    assert_eq!(rig.failures()[0].0, Operation::StreamingList);
+    source.fail_watches(expired);
+    sleep(seconds(5)).await;
+    assert_eq!(source.lists().len(), 2, "it is not asked to stream again");
     rig.stop().await;
 }
 

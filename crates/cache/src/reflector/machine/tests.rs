@@ -7,7 +7,11 @@ use super::*;
 enum Answer {
     Fine,
     More,
-    Event { version: u64, kind: u8 },
+    /// An event so many versions ahead; with none, it is no news.
+    Event {
+        ahead: u64,
+        kind: u8,
+    },
     Ended,
     Late,
     Fail(u8),
@@ -17,7 +21,7 @@ fn answers() -> impl Strategy<Value = Vec<Answer>> {
     let answer = prop_oneof![
         3 => Just(Answer::Fine),
         1 => Just(Answer::More),
-        3 => (1_u64..4, 0_u8..5).prop_map(|(version, kind)| Answer::Event { version, kind }),
+        3 => (0_u64..4, 0_u8..5).prop_map(|(ahead, kind)| Answer::Event { ahead, kind }),
         1 => Just(Answer::Ended),
         1 => Just(Answer::Late),
         3 => (0_u8..8).prop_map(Answer::Fail),
@@ -104,10 +108,12 @@ proptest! {
                         now = now.max(until);
                         Input::TimeIsUp
                     }
-                    Answer::Event { version: ahead, kind } => {
+                    Answer::Event { ahead, kind } => {
                         let kinds = [Kind::Added, Kind::Other, Kind::Bookmark, Kind::InitialEventsEnd];
                         if let Some(kind) = kinds.get(usize::from(kind)) {
-                            eager = 0;
+                            if ahead > 0 {
+                                eager = 0;
+                            }
                             version += ahead;
                             if !machine.is_streaming() {
                                 reached = version;
@@ -135,6 +141,7 @@ proptest! {
                     Input::WatchFailed(SourceError::Idle(silence))
                 }
                 Step::GiveUp(Failure::Short) => Input::WatchFailed(SourceError::ShortWatch),
+                Step::GiveUp(Failure::Incomplete) => Input::WatchFailed(SourceError::Incomplete),
                 Step::Wait(delay) => {
                     prop_assert!(delay >= Duration::from_millis(800));
                     prop_assert!(delay < Duration::from_secs(60));
@@ -147,4 +154,56 @@ proptest! {
             prop_assert!(eager <= 4, "{eager} requests in a row without waiting");
         }
     }
+}
+
+/// A machine that reads a watch, after a list of this version.
+fn watching(version: ResourceVersion, config: ReflectorConfig, now: Instant) -> Machine {
+    let mut machine = Machine::new(config);
+    machine.start(now);
+    machine.on_event(now, Input::Page(Page::last(version)));
+    machine.on_event(now, Input::Committed);
+    machine.on_event(now, Input::Opened);
+    machine
+}
+
+fn event(kind: Kind, version: u64) -> Input {
+    Input::Event(kind, Some(ResourceVersion::from(version)))
+}
+
+/// A stream that never pauses never lets the time given with a step run out.
+#[test]
+fn a_resync_is_not_put_off_by_events() {
+    let seconds = Duration::from_secs;
+    let config = ReflectorConfig {
+        resync: Some(seconds(30)),
+        ..ReflectorConfig::default()
+    };
+    let start = Instant::now();
+    let mut machine = watching(ResourceVersion::from(1), config, start);
+    let mut resyncs = Vec::new();
+    for second in 1..=100 {
+        let now = start + seconds(second);
+        if machine.on_event(now, event(Kind::Other, 1 + second)) == Step::Resync {
+            resyncs.push(second);
+            machine.on_event(now, Input::Resynced);
+        }
+    }
+    assert_eq!(resyncs, [30, 60, 90]);
+}
+
+/// A replay is in no order of versions, so one of its versions is none to go on from; what cannot
+/// be read does not end it.
+#[test]
+fn noise_does_not_end_a_replay() {
+    let now = Instant::now();
+    let config = ReflectorConfig::default();
+    let mut machine = watching(ResourceVersion::default(), config, now);
+    machine.on_event(now, event(Kind::Added, 5));
+    machine.on_event(now, Input::Event(Kind::Noise, None));
+    machine.on_event(now, event(Kind::Added, 3));
+    let later = now + Duration::from_secs(10);
+    let Step::Watch(options) = machine.on_event(later, Input::Ended) else {
+        panic!("it goes on watching")
+    };
+    assert_eq!(options.resource_version, ResourceVersion::default());
 }

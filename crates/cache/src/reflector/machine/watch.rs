@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::Kind;
 use crate::reflector::config::ReflectorConfig;
 
-/// A watch that ends sooner than this and without an event was not worth opening.
+/// A watch that ends sooner than this and without news was not worth opening.
 const SHORT_WATCH: Duration = Duration::from_secs(1);
 
 /// One watch, from its request to its end.
@@ -16,7 +16,8 @@ pub(super) struct Watch {
     opened: Instant,
     /// When something was last heard of it.
     pub(super) heard: Instant,
-    events: u64,
+    /// Whether it has brought the log to another version.
+    brought_news: bool,
     /// Whether it has sent a bookmark, hence sends them regularly.
     sends_bookmarks: bool,
     /// Whether it began without a version, so that its first events replay the state in no order
@@ -30,7 +31,7 @@ impl Watch {
             timeout,
             opened: now,
             heard: now,
-            events: 0,
+            brought_news: false,
             sends_bookmarks: false,
             replays,
         }
@@ -46,10 +47,12 @@ impl Watch {
     /// Something was heard of it.
     pub(super) fn hear(&mut self, now: Instant, kind: Kind) {
         self.heard = now;
-        // What is no event may come from something that is no API server: no reason to ask it
-        // again at once.
-        self.events += u64::from(kind != Kind::Noise);
         self.sends_bookmarks |= kind == Kind::Bookmark;
+    }
+
+    /// It has brought the log to another version.
+    pub(super) const fn bring_news(&mut self) {
+        self.brought_news = true;
     }
 
     /// When it is to be taken for dead if nothing is heard of it until then.
@@ -66,13 +69,16 @@ impl Watch {
         end.max(self.heard + silent)
     }
 
-    /// Whether it ended too soon, and without an event, to have been worth opening.
+    /// Whether it ended too soon, and without news, to have been worth opening.
+    ///
+    /// What brings no news may come from a server that sends the same after each request, or from
+    /// what is no API server: no reason to ask it again at once.
     pub(super) fn was_short(&self, now: Instant) -> bool {
-        self.events == 0 && now - self.opened < SHORT_WATCH
+        !self.brought_news && now - self.opened < SHORT_WATCH
     }
 
-    /// Whether it stood for so long that it was healthy even if nothing happened.
-    pub(super) fn was_healthy(&self, now: Instant, config: &ReflectorConfig) -> bool {
-        now - self.opened >= config.backoff.healthy_after
+    /// Whether it has been open for so long.
+    pub(super) fn has_lasted(&self, time: Duration, now: Instant) -> bool {
+        now - self.opened >= time
     }
 }
