@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::ConfigError;
+use crate::engine::THIRTY_YEARS;
 
 /// A token bucket that never owes: a token is taken or it is not, none is reserved for later.
 ///
@@ -48,10 +49,12 @@ impl TokenBucket {
     /// # Errors
     ///
     /// [`ConfigError::Bucket`] if `every` or `burst` is zero, or if refilling the whole bucket would
-    /// take longer than a [`Duration`] can say.
+    /// take longer than 30 years.
     pub fn new(every: Duration, burst: u32) -> Result<Self, ConfigError> {
         let invalid = ConfigError::Bucket { every, burst };
-        if every.is_zero() || burst == 0 || every.checked_mul(burst).is_none() {
+        let refill = every.checked_mul(burst);
+        // What is longer could not be added to an instant.
+        if refill.is_none_or(|refill| refill.is_zero() || refill > THIRTY_YEARS) {
             return Err(invalid);
         }
         Ok(Self {

@@ -303,9 +303,11 @@ impl<K: Key, C: Cause> Engine<K, C> {
     }
 }
 
+/// As good as never, and still to be added to any instant.
+pub(crate) const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// `now + delay`, or a time that nobody will see.
 pub(crate) fn later(now: Instant, delay: Duration) -> Instant {
-    const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     now.checked_add(delay.min(THIRTY_YEARS)).unwrap_or(now)
 }
 

@@ -117,7 +117,13 @@ fn limiters_that_cannot_work_are_refused() {
         ItemExponential::<u32>::new(ms(2), ms(1)),
         Err(ConfigError::Backoff { .. })
     ));
-    for (every, burst) in [(Duration::ZERO, 1), (ms(1), 0), (Duration::MAX, 2)] {
+    for (every, burst) in [
+        (Duration::ZERO, 1),
+        (ms(1), 0),
+        (Duration::MAX, 1),
+        (Duration::MAX, 2),
+        (Duration::from_secs(1 << 32), 1),
+    ] {
         assert_eq!(
             TokenBucket::new(every, burst).err(),
             Some(ConfigError::Bucket { every, burst })
