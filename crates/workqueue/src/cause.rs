@@ -8,6 +8,9 @@
 /// the key.
 /// A key whose delay ran out is added with `Self::default()`.
 ///
+/// Causes are made, merged and dropped under the queue's lock: that is quick, does not call the
+/// queue and does not panic.
+///
 /// `()` is the cause of a queue that asks for none.
 ///
 /// # Example

@@ -23,8 +23,9 @@
 //! - **No task of its own**: a waiting `get` drives the timers. What became due while no `get` waits
 //!   shows up in [`len`](WorkQueue::len) and in the metrics with the next call that looks.
 //! - **Cancel safe**: a dropped `get` loses no key and no wake-up.
-//! - **Bounded**: memory is proportional to the keys in the queue plus those with failures that were
-//!   not [forgotten](WorkQueue::forget). An empty queue gives it back.
+//! - **Bounded**: memory is proportional to the most keys there were in the queue since it was last
+//!   empty, plus those with failures that were not [forgotten](WorkQueue::forget). An empty queue
+//!   gives it back.
 //! - **Quick**: keys are hashed once per call and outside of all locks, nothing is allocated for a
 //!   plain add or get, and while all workers are busy producers leave their adds in a small inbox
 //!   instead of contending for the queue.
