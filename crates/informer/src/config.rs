@@ -46,7 +46,8 @@ pub struct HandlerConfig {
     /// At least 1 s: a shorter period is raised to it. Default: never.
     ///
     /// The first time is one period after the handler was added or the informer started.
-    /// A resync that finds a [`Mailbox::Lossless`] full is left out.
+    /// A resync that finds a [`Mailbox::Lossless`] full is left out; one that does not may fill it
+    /// beyond its capacity, by as many events as there are objects.
     ///
     /// Only handlers with a period are told of updates to the same version, should the store be
     /// set to deliver those.

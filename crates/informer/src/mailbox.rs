@@ -65,7 +65,7 @@ pub enum Mailbox {
     /// That is the price of losing nothing; it is reported by [`InformerMetrics::stalled`] and a
     /// warning.
     /// The bound is looked at between batches, so it can be exceeded by one batch: 1,000 changes by
-    /// default, or those between two complete pictures after a relist.
+    /// default, those between two complete pictures after a relist, or one resync.
     /// Initial additions do not count; there are no more of them than objects.
     ///
     /// # Assumptions
