@@ -232,8 +232,8 @@ impl<K: Send + Sync + 'static> Driver<K> {
         self.reflector.joined |= is_reflector;
         match ended.map_err(JoinError::try_into_panic) {
             Err(Ok(panic)) if is_reflector => std::panic::resume_unwind(panic),
-            // Panics in handling are caught, so it came from the handler's `Drop`.
-            Err(Ok(_)) => tracing::error!("handler panicked when dropped"),
+            // Panics in handling are caught.
+            Err(Ok(_)) => tracing::error!("handler panicked when dropped, or its metrics did"),
             Ok(_) | Err(Err(_)) => {}
         }
     }

@@ -110,12 +110,18 @@ impl<K> Subscriber<K> {
 
     /// Drops what waits and hands nothing over any more. Idempotent.
     pub(crate) fn close(&self) {
-        let dropped = self.inbox.lock().close();
-        self.posted.notify_one();
-        self.room.notify_one();
+        let dropped = self.shut();
         if dropped > 0 {
             self.metrics.dropped(&self.name, dropped as u64);
         }
+    }
+
+    /// Closes the mailbox, without a word to the metrics; says how many entries waited.
+    fn shut(&self) -> usize {
+        let dropped = self.inbox.lock().close();
+        self.posted.notify_one();
+        self.room.notify_one();
+        dropped
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -263,6 +269,9 @@ struct Farewell<K>(Arc<Subscriber<K>>);
 
 impl<K> Drop for Farewell<K> {
     fn drop(&mut self) {
+        // Closed already, unless a panic of the metrics is what ends the handler: then nobody would
+        // ever empty its mailbox, and a full one would hold the informer up for good.
+        self.0.shut();
         progress::end(&self.0.progress);
         self.0.gone.cancel();
     }

@@ -1,8 +1,11 @@
 //! Handlers that panic.
 
-use kubewright_informer::{Event, HandlerConfig, async_handler};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::rig::{Record, Rig, Thing, settle};
+use kubewright_informer::{Event, HandlerConfig, InformerConfig, InformerMetrics, async_handler};
+
+use crate::rig::{Record, Rig, Thing, lossless, settle};
 
 fn panics_on(name: &'static str, event: &Event<Thing>) {
     assert!(event.key().name() != name, "handler cannot bear {name}");
@@ -86,5 +89,32 @@ async fn a_panic_when_dropped_harms_nobody() {
     rig.put("a");
     settle().await;
     assert_eq!(sibling.take(), ["*a@1", "a@1>2"]);
+    rig.stop().await;
+}
+
+/// Metrics that panic take the handler they are told of along, and nobody else: not even a mailbox
+/// that nobody will empty holds the informer up.
+#[tokio::test(start_paused = true)]
+async fn metrics_that_panic_cost_one_handler() {
+    struct Picky;
+    impl InformerMetrics for Picky {
+        fn handled(&self, handler: &str, _: Duration, _: Duration) {
+            assert_ne!(handler, "lossless", "metrics cannot bear it");
+        }
+    }
+    let mut config = InformerConfig::default();
+    config.metrics = Some(Arc::new(Picky));
+    let mut rig = Rig::with_config(&["a", "b"], config);
+    rig.start();
+    let (doomed, _) = rig.record(lossless(1));
+    let (_, sibling) = rig.record(HandlerConfig::default());
+    assert!(doomed.synced().await.is_err());
+    for _ in 0..3 {
+        rig.put("a");
+        settle().await;
+    }
+    assert_eq!(sibling.take(), ["*a@1", "*b@2", "a@1>3", "a@3>4", "a@4>5"]);
+    assert_eq!(doomed.status().pending, 0);
+    doomed.remove().await;
     rig.stop().await;
 }
