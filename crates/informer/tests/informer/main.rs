@@ -12,6 +12,7 @@ mod lifecycle;
 mod lister;
 mod mailboxes;
 mod metrics;
+mod model;
 mod panics;
 mod relist;
 mod removal;
