@@ -6,7 +6,8 @@
 //!   Watcher)                                 Store, Snapshot ◀────────┘  read by anybody
 //! ```
 //!
-//! - A [`ListerWatcher`] is where a collection comes from; [`KubeListerWatcher`] asks an API server.
+//! - A [`ListerWatcher`] is where a collection comes from; [`KubeListerWatcher`] asks an API server,
+//!   and [`Transformed`] changes objects before they go on.
 //! - A [`Reflector`] keeps asking it, and survives whatever it answers.
 //! - A [`DeltaFifo`] is the ordered, bounded log of what the source said.
 //! - A [`StoreWriter`] turns that into the next state of a [`Store`] and into [`Event`]s.
@@ -130,8 +131,8 @@ pub use reflector::{
 };
 pub use scan::{ScanError, Scanned};
 pub use source::{
-    EventKind, InitialEvents, ListOptions, ListerWatcher, Page, PageSink, SourceError, Undecodable,
-    VersionMatch, WatchEvent, WatchOptions,
+    EventKind, InitialEvents, ListOptions, ListerWatcher, Page, PageSink, SourceError, Transformed,
+    TransformedWatch, Undecodable, VersionMatch, WatchEvent, WatchOptions,
 };
 pub use store::{
     Failures, Index, IndexFailure, Retention, SameVersion, Snapshot, Store, StoreConfig,

@@ -1,5 +1,6 @@
 mod error;
 mod options;
+mod transform;
 
 use std::fmt;
 
@@ -7,6 +8,7 @@ use futures::Stream;
 
 pub use error::SourceError;
 pub use options::{InitialEvents, ListOptions, VersionMatch, WatchOptions};
+pub use transform::{Transformed, TransformedWatch};
 
 use crate::key::ObjectKey;
 use crate::object::EncodedObject;

@@ -20,4 +20,5 @@ mod rig;
 mod scanning;
 mod store;
 mod streaming;
+mod transforming;
 mod watching;
