@@ -116,6 +116,26 @@ async fn an_incomplete_picture_is_forgotten() {
     rig.stop().await;
 }
 
+/// The same where the next attempt follows at once.
+#[tokio::test(start_paused = true)]
+async fn an_incomplete_picture_of_a_version_that_is_gone_is_forgotten() {
+    let source = FakeSource::new().ignoring_streaming();
+    source.apply(object("a"));
+    let rig = start(&source);
+    rig.settle().await;
+    source.delete_unseen(&key("a"));
+    source.apply_unseen(object("b"));
+    source.fail_watches(expired);
+    rig.settle().await;
+    source.emit(|| WatchEvent::Bookmark {
+        resource_version: ResourceVersion::from(3),
+        ends_initial_events: true,
+    });
+    rig.settle().await;
+    assert_eq!(rig.events(), ["+b@3!"]);
+    rig.stop().await;
+}
+
 /// The same server where there is always something going on, so that it is never silent: when it
 /// closes the watch in the end, that is told, and it is listed.
 #[tokio::test(start_paused = true)]
