@@ -21,6 +21,8 @@ struct Ranked {
     sidecar_restarts: i32,
     created: Option<Timestamp>,
     cost: Option<&'static str>,
+    /// None, as long as ties are to be seen as ties.
+    uid: Option<&'static str>,
 }
 
 impl Ranked {
@@ -42,8 +44,7 @@ impl Ranked {
 
     fn view(&self) -> PodView {
         let mut pod = new_pod(self.name, &foo_bar(1), self.phase, Owned::Yes);
-        // Ties that uids would break are to be seen as ties.
-        pod.metadata.uid = None;
+        pod.metadata.uid = self.uid.map(Into::into);
         pod.metadata.creation_timestamp = self.created.map(Time);
         let cost = self.cost.map(|cost| labels([(POD_DELETION_COST, cost)]));
         pod.metadata.annotations = cost;
@@ -147,6 +148,10 @@ fn test_sorting_active_pods_with_ranks() {
         sidecar_restarts: 9001,
         ..restarts.clone()
     };
+    let only_side_restarts = Ranked {
+        sidecar_restarts: 9002,
+        ..ready_now.clone()
+    };
     let created_then = ready("ready-now-created-then", now(), month_ago());
     let cost = |name, cost| Ranked {
         cost: Some(cost),
@@ -206,6 +211,8 @@ fn test_sorting_active_pods_with_ranks() {
         (&defaults, (&ready_now, 2), (&ready_then, 1)),
         (&defaults, (&restarts, 1), (&ready_now, 1)),
         (&defaults, (&side_restarts, 1), (&restarts, 1)),
+        (&defaults, (&restarts, 1), (&only_side_restarts, 1)),
+        (&defaults, (&only_side_restarts, 1), (&ready_now, 1)),
         (&defaults, (&ready_now, 2), (&restarts, 1)),
         (&defaults, (&ready_now, 1), (&created_then, 1)),
         (&defaults, (&created_then, 2), (&ready_now, 1)),
@@ -227,5 +234,35 @@ fn test_sorting_active_pods_with_ranks() {
             compare(gates, greater, lesser).is_gt(),
             "{case}, the other way round"
         );
+    }
+}
+
+#[test]
+fn among_pods_of_about_the_same_age_the_uid_decides() {
+    let ready = |uid, hours| Ranked {
+        uid: Some(uid),
+        ..Ranked::running(uid, Some(hours_ago(hours)))
+    };
+    let created = |uid, hours| Ranked {
+        uid: Some(uid),
+        created: Some(hours_ago(hours)),
+        ..Ranked::new(uid, None, "Pending")
+    };
+    let mut linear = FeatureGates::default();
+    linear.logarithmic_scale_down = false;
+    for (case, older, younger) in [
+        ("ready", ready("a", 8), ready("b", 5)),
+        ("created", created("a", 8), created("b", 5)),
+    ] {
+        let (older, younger) = (older.view(), younger.view());
+        let compare = |gates: &FeatureGates, one, other| {
+            let candidate = |pod| Candidate { pod, rank: 1 };
+            DeletionOrder::new(gates, now()).compare(candidate(one), candidate(other))
+        };
+        let by_uid = compare(&FeatureGates::default(), &older, &younger);
+        assert!(by_uid.is_lt(), "{case}: a before b");
+        let back = compare(&FeatureGates::default(), &younger, &older);
+        assert!(back.is_gt(), "{case}: b after a");
+        assert!(compare(&linear, &younger, &older).is_lt(), "{case}: by age");
     }
 }
