@@ -35,17 +35,45 @@ async fn test_slow_start_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn the_calls_of_a_batch_are_made_at_once_and_batches_one_after_another() {
-    let started = tokio::time::Instant::now();
-    let begun = RefCell::new(Vec::new());
+    for (initial, expected) in [
+        (1, [0, 1, 1, 2, 2, 2, 2, 3, 3, 3]),
+        (3, [0, 0, 0, 1, 1, 1, 1, 1, 1, 2]),
+    ] {
+        let started = tokio::time::Instant::now();
+        let begun = RefCell::new(Vec::new());
+        let outcome = slow_start_batch(10, initial, || {
+            begun.borrow_mut().push(started.elapsed().as_secs());
+            async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok::<_, ()>(())
+            }
+        });
+        outcome.await;
+        assert_eq!(begun.into_inner(), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_first_failure_of_a_batch_is_told() {
+    let made = Cell::new(0);
     let outcome = slow_start_batch(10, 1, || {
-        begun.borrow_mut().push(started.elapsed().as_secs());
-        async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            Ok::<_, ()>(())
-        }
+        made.set(made.get() + 1);
+        let call = made.get();
+        async move { if call < 3 { Ok(()) } else { Err(call) } }
     });
-    outcome.await;
-    assert_eq!(begun.into_inner(), [0, 1, 1, 2, 2, 2, 2, 3, 3, 3]);
+    // The second batch is the last one: one of its two calls succeeds.
+    let (successes, error) = (2, Some(3));
+    assert_eq!(outcome.await, SlowStart { successes, error });
+
+    let made = Cell::new(0);
+    let outcome = slow_start_batch(10, 4, || {
+        made.set(made.get() + 1);
+        let call = made.get();
+        async move { Err::<(), _>(call) }
+    });
+    let (successes, error) = (0, Some(1));
+    assert_eq!(outcome.await, SlowStart { successes, error });
+    assert_eq!(made.get(), 4);
 }
 
 #[test]
