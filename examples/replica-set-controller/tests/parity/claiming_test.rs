@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use replica_set_controller::SyncError;
 use serde_json::json;
 
 use crate::fixtures::{
     Owned, being_deleted, controller_ref, foo_bar, labels, new_pod, new_uid, settled_status,
 };
 use crate::recorded::{Call, Failing, Failure};
-use crate::rig::{NONE, Rig, Worked, creates, patches};
+use crate::rig::{NONE, RETRYING, Rig, patches};
 
 #[tokio::test(start_paused = true)]
 async fn test_do_not_patch_pod_with_other_control_ref() {
@@ -24,7 +25,17 @@ async fn test_do_not_patch_pod_with_other_control_ref() {
     }]);
     rig.have_pods([&pod]);
     rig.sync(&key).await.unwrap();
-    assert_eq!(rig.pod_calls(), creates(2));
+    // Not even the set is looked at past the cache, for there is nobody to adopt.
+    let calls = rig.cluster.calls();
+    let [
+        Call::Create(..),
+        Call::Create(..),
+        Call::UpdateStatus(_, _, status),
+    ] = &calls[..]
+    else {
+        panic!("{calls:?}");
+    };
+    assert_eq!(status.replicas, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -45,12 +56,7 @@ async fn test_patch_pod_fails() {
     assert_eq!(rig.pod_calls(), patches(2));
 
     let worked = rig.work(&key, Duration::from_millis(1)).await;
-    let (failures, delayed) = (1, 1);
-    assert_eq!(
-        worked,
-        Worked { failures, delayed },
-        "it is to be tried again"
-    );
+    assert_eq!(worked, RETRYING, "it is to be tried again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,6 +112,32 @@ async fn pods_that_vanish_while_they_are_claimed_are_no_failure() {
         rig.sync(&key).await.unwrap();
         assert_eq!(rig.pod_calls(), patches(1));
         assert_eq!(rig.statuses(), [settled_status(0)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_else_is_refused_fails_the_sync() {
+    // The server says 422 of an adoption where the pod is another incarnation. That is not passed
+    // over: the cache will tell, and the sync is tried again.
+    for (failure, owned, relabel) in [
+        (Failure::Invalid, Owned::No, false),
+        (Failure::Internal, Owned::Yes, true),
+        (Failure::Conflict, Owned::Yes, true),
+    ] {
+        let mut rig = Rig::new();
+        let set = foo_bar(2);
+        let key = rig.have_set(&set);
+        rig.cluster.serve(&set);
+        let mut pod = new_pod("pod1", &set, "Running", owned);
+        if relabel {
+            pod.metadata.labels = None;
+        }
+        rig.have_pods([&pod]);
+        rig.cluster.fail(Failing::Patches(failure));
+        let error = rig.sync(&key).await.unwrap_err();
+        assert!(matches!(error, SyncError::Claim(_)), "{error}");
+        assert_eq!(rig.pod_calls(), patches(1));
+        assert_eq!(rig.statuses(), [], "nothing else is done");
     }
 }
 

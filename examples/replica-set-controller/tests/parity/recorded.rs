@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
 use kube_client::Error;
@@ -10,6 +11,7 @@ use kube_client::core::response::{StatusCause, StatusDetails};
 use kubewright_cache::{Object, ObjectKey, ResourceVersion};
 use replica_set_controller::{Cluster, NewPod, OwnerPatch, SetEvent, Written};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::fixtures::object;
 
@@ -87,6 +89,7 @@ struct State {
     events: Vec<String>,
     failing: Vec<Failing>,
     live: HashMap<String, Object<ReplicaSet>>,
+    status_takes: Duration,
     version: u64,
     created: usize,
 }
@@ -127,6 +130,11 @@ impl Recorded {
         let set = object(set);
         let key = set.key().to_string();
         self.state.lock().unwrap().live.insert(key, set);
+    }
+
+    /// How long an update of a status takes from now on.
+    pub(crate) fn let_status_take(&self, how_long: Duration) {
+        self.state.lock().unwrap().status_takes = how_long;
     }
 
     /// The last writes go on from this version.
@@ -215,7 +223,10 @@ impl Cluster for Recorded {
             Failing::StatusUpdates(failure) => Some(failure),
             _ => None,
         };
-        self.call(call, fails, meta.name())
+        let outcome = self.call(call, fails, meta.name());
+        let takes = self.state.lock().unwrap().status_takes;
+        sleep(takes).await;
+        outcome
     }
 
     fn record(&self, _set: &Object<ReplicaSet>, event: &SetEvent<'_>) {

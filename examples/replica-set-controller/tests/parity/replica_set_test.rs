@@ -12,7 +12,7 @@ use crate::fixtures::{
     settled_status,
 };
 use crate::recorded::{Call, Failing, Failure};
-use crate::rig::{NONE, Rig, Worked, creates};
+use crate::rig::{IDLE, NONE, RETRYING, Rig, Worked, creates};
 
 #[tokio::test(start_paused = true)]
 async fn test_sync_replica_set_does_nothing() {
@@ -25,6 +25,10 @@ async fn test_sync_replica_set_does_nothing() {
     assert_eq!(rig.sync(&key).await.unwrap(), None);
     assert_eq!(rig.cluster.calls(), []);
     assert_eq!(rig.cluster.events(), [""; 0]);
+
+    let worked = rig.work(&key, Duration::from_secs(60)).await;
+    assert_eq!(rig.cluster.calls(), []);
+    assert_eq!(worked, IDLE, "nor is it looked at again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,6 +41,12 @@ async fn test_sync_replica_set_create_failures() {
     assert!(matches!(error, SyncError::Create(_)), "{error}");
     // Batches of 1, 2, 4 and 8: the fourth is the one that fails.
     assert_eq!(rig.pod_calls(), creates(15));
+    let calls = rig.cluster.calls();
+    let (last, first) = calls.split_last().unwrap();
+    let is_create =
+        |call: &Call| matches!(call, Call::Create(namespace, _) if namespace == "default");
+    assert!(first.iter().all(is_create), "{first:?}");
+    assert!(matches!(last, Call::UpdateStatus(set, ..) if set == "default/foobar"));
     assert_eq!(rig.pending(&key), Some(Pending::new(10, 0)));
     let events = rig.cluster.events();
     let of = |kind: &str| {
@@ -54,6 +64,16 @@ async fn test_sync_replica_set_create_failures() {
     let failure = get_condition(status, "ReplicaFailure").unwrap();
     assert_eq!(failure.reason.as_deref(), Some("FailedCreate"));
     assert_eq!(failure.message.as_deref(), Some("fake Error"));
+
+    // Ten pods are still to be seen; then it fails at once, and is tried again later.
+    for _ in 0..10 {
+        rig.controller.expectations().creation_observed(&key);
+    }
+    rig.cluster.clear();
+    rig.cluster.fail(Failing::Creates(Failure::Internal));
+    let worked = rig.work(&key, Duration::from_millis(1)).await;
+    assert_eq!(rig.pod_calls(), creates(1));
+    assert_eq!(worked, RETRYING);
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,12 +125,7 @@ async fn test_controller_update_requeue() {
     rig.cluster.fail(Failing::StatusUpdates(Failure::Internal));
 
     let worked = rig.work(&key, Duration::from_millis(1)).await;
-    let (failures, delayed) = (1, 1);
-    assert_eq!(
-        worked,
-        Worked { failures, delayed },
-        "it is to be tried again"
-    );
+    assert_eq!(worked, RETRYING, "it is to be tried again");
     assert_eq!(rig.statuses(), [settled_status(1), settled_status(1)]);
 }
 
@@ -155,6 +170,48 @@ async fn a_status_is_not_written_over_that_of_another_incarnation() {
     rig.cluster.fail(Failing::StatusUpdates(Failure::Conflict));
     rig.sync(&key).await.unwrap_err();
     assert_eq!(rig.statuses().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_failures_that_of_the_status_is_the_outcome() {
+    let mut rig = Rig::new();
+    let set = foo_bar(1);
+    let key = rig.have_set(&set);
+    rig.cluster.serve(&set);
+    rig.cluster.fail(Failing::Creates(Failure::Internal));
+    rig.cluster.fail(Failing::StatusUpdates(Failure::Conflict));
+    let error = rig.sync(&key).await.unwrap_err();
+    assert!(matches!(error, SyncError::Status(_)), "{error}");
+    // It is tried to tell of the failure none the less.
+    let calls = rig.cluster.calls();
+    let [
+        Call::Create(..),
+        Call::UpdateStatus(..),
+        Call::Get(_),
+        Call::UpdateStatus(_, _, status),
+    ] = &calls[..]
+    else {
+        panic!("{calls:?}");
+    };
+    assert!(get_condition(status, "ReplicaFailure").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_look_is_due_when_it_would_be_had_the_status_taken_no_time() {
+    let seconds = Duration::from_secs;
+    for (takes, expected) in [(0, 6), (2, 4), (7, 0)] {
+        let mut rig = Rig::new();
+        let mut set = foo_bar(1);
+        set.spec.as_mut().unwrap().min_ready_seconds = Some(10);
+        let key = rig.have_set(&set);
+        let mut pod = new_pod("pod", &set, "Running", Owned::Yes);
+        let ready = ready_condition("True", Some(seconds_ago(4)));
+        pod.status.as_mut().unwrap().conditions = Some(vec![ready]);
+        rig.have_pods([&pod]);
+        rig.cluster.let_status_take(seconds(takes));
+        let next = rig.sync(&key).await.unwrap();
+        assert_eq!(next, Some(seconds(expected)), "{takes} s");
+    }
 }
 
 #[tokio::test(start_paused = true)]

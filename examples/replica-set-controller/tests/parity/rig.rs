@@ -215,6 +215,18 @@ pub(crate) struct Worked {
     pub(crate) delayed: usize,
 }
 
+/// It succeeded, and is done.
+pub(crate) const IDLE: Worked = Worked {
+    failures: 0,
+    delayed: 0,
+};
+
+/// It failed once, and is to be tried again.
+pub(crate) const RETRYING: Worked = Worked {
+    failures: 1,
+    delayed: 1,
+};
+
 /// How many calls about pods there were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodCalls {
