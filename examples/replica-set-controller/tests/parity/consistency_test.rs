@@ -8,7 +8,7 @@ use kubewright_cache::{ObjectKey, Uid};
 use kubewright_controller::{OwnWrites, TrackedStore};
 use replica_set_controller::Config;
 
-use crate::fixtures::{labels, new_replica_set};
+use crate::fixtures::{Owned, labels, new_pod, new_replica_set};
 use crate::rig::{NONE, Rig, creates};
 use crate::stores::Stores;
 
@@ -206,6 +206,25 @@ async fn a_sync_leaves_behind_what_it_wrote() {
         } else {
             assert_eq!(behind(), None);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_do_adoption_and_release() {
+    for (owned, pod_labels) in [(Owned::No, "bar"), (Owned::Yes, "other")] {
+        let mut rig = Rig::new();
+        rig.stores.pods_reach("100");
+        rig.cluster.set_version(200);
+        let set = new_replica_set(0, &labels([("foo", "bar")]));
+        let key = rig.have_set(&set);
+        rig.cluster.serve(&set);
+        let mut pod = new_pod("pod", &set, "Pending", owned);
+        pod.metadata.labels = Some(labels([("foo", pod_labels)]));
+        rig.have_pods([&pod]);
+        rig.sync(&key).await.unwrap();
+        assert_eq!(rig.pod_calls().patches, 1);
+        let behind = rig.controller.own_writes().behind(&key).unwrap();
+        assert_eq!((&*behind.store, &behind.wrote), ("pods", &201.into()));
     }
 }
 

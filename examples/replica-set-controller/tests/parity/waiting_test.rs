@@ -57,7 +57,10 @@ impl Burst {
         let active = self.rig.stores.caches().pods.len();
         assert_eq!(self.rig.pod_calls(), deletes(active.min(self.burst)));
         let leaving = self.rig.controller.expectations().leaving(key);
-        assert_eq!(leaving.len(), active.min(self.burst));
+        let leaving_names: Vec<_> = leaving.iter().map(ToString::to_string).collect();
+        let mut deleted = self.rig.deletes();
+        deleted.sort();
+        assert_eq!(deleted, leaving_names, "these are waited for");
         let pod = |key: &ObjectKey| new_pod(key.name(), &self.set, "Running", Owned::Yes);
         let mut pods: Vec<_> = leaving.iter().map(pod).collect();
         let last = pods.pop().unwrap();
@@ -142,6 +145,23 @@ async fn test_delete_controller_and_expectations() {
     assert_eq!(rig.queued(), [""; 0]);
     rig.sync(&key).await.unwrap();
     assert_eq!(rig.cluster.calls(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_of_a_set_that_is_gone_leaves_nothing_behind() {
+    let rig = Rig::new();
+    let gone = object(&foo_bar(1));
+    rig.controller
+        .expectations()
+        .expect_creations(gone.key(), 3);
+    let own = rig.controller.own_writes();
+    let store = own.track("pods", &rig.stores.caches().pods);
+    store.wrote(gone.key(), gone.meta().uid(), &"7".into());
+
+    assert_eq!(rig.sync(gone.key()).await.unwrap(), None);
+    assert_eq!(rig.cluster.calls(), []);
+    assert_eq!(rig.pending(gone.key()), None);
+    assert!(own.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
