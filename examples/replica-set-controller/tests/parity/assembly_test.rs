@@ -140,6 +140,23 @@ async fn a_pod_that_comes_and_goes_between_two_looks_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn five_sets_are_synced_at_once() {
+    assembled(async |test| {
+        test.cluster.let_status_take(Duration::from_secs(10));
+        for nth in 0..7 {
+            let mut set = new_replica_set(0, &labels([("foo", "bar")]));
+            set.metadata.name = Some(format!("set-{nth}"));
+            test.sets.apply_typed(&set);
+        }
+        test.settle().await;
+        assert_eq!(calls_about(&test.cluster).len(), 5);
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(calls_about(&test.cluster).len(), 7);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn unreadable_objects_disturb_nobody_else() {
     assembled(async |test| {
         let mut odd = json!(new_replica_set(1, &labels([("foo", "bar")])));

@@ -8,7 +8,8 @@ use replica_set_controller::{Config, SyncError, get_condition};
 use serde_json::json;
 
 use crate::fixtures::{
-    Owned, controller_ref, foo_bar, labels, new_pod, new_pods, ready_condition, settled_status,
+    Owned, controller_ref, foo_bar, labels, named, new_pod, new_pods, new_replica_set,
+    ready_condition, settled_status,
 };
 use crate::recorded::{Call, Failing, Failure};
 use crate::rig::{NONE, Rig, creates, deletes};
@@ -111,6 +112,44 @@ async fn the_first_to_go_are_expected_to_and_told_of() {
             "Normal SuccessfulDelete Deleted pod: pod2",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_goes_that_shares_its_node_with_those_of_a_sibling() {
+    let mut rig = Rig::new();
+    let set = foo_bar(1);
+    let sibling = named(new_replica_set(1, &labels([("foo", "sibling")])), "sibling");
+    let key = rig.have_set(&set);
+    rig.have_set(&sibling);
+    let on = |node: &str, name: &str, set| {
+        let mut pod = new_pod(name, set, "Running", Owned::Yes);
+        pod.spec.get_or_insert_default().node_name = Some(node.into());
+        pod
+    };
+    rig.have_pods(&[
+        on("node-1", "alone", &set),
+        on("node-2", "crowded", &set),
+        on("node-2", "other", &sibling),
+    ]);
+    rig.sync(&key).await.unwrap();
+    assert_eq!(rig.deletes(), ["default/crowded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_a_burst_is_done_at_once() {
+    let mut rig = Rig::new();
+    let key = rig.have_set(&foo_bar(600));
+    rig.sync(&key).await.unwrap();
+    assert_eq!(rig.pod_calls(), creates(500));
+    assert_eq!(rig.pending(&key), Some(Pending::new(500, 0)));
+
+    let mut rig = Rig::new();
+    let set = foo_bar(0);
+    let key = rig.have_set(&set);
+    rig.have_pods(&new_pods(600, &set, "Running", "pod"));
+    rig.sync(&key).await.unwrap();
+    assert_eq!(rig.pod_calls(), deletes(500));
+    assert_eq!(rig.pending(&key), Some(Pending::new(0, 500)));
 }
 
 #[tokio::test(start_paused = true)]
