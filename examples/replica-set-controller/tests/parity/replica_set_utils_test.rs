@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStat
 use k8s_openapi::api::core::v1::Pod;
 use replica_set_controller::{
     Observation, REPLICA_FAILURE, ReplicaSetView, calculate_status, get_condition,
-    remove_condition, set_condition,
+    remove_condition, says_the_same, set_condition,
 };
 
 use crate::fixtures::{Labels, Owned, labels, new_pod, new_replica_set, now, object, views};
@@ -177,6 +177,40 @@ fn test_calculate_status_conditions() {
         seen.failure = failure;
         let conditions = seen.status().conditions.unwrap_or_default();
         assert_eq!(conditions, expected, "{case}");
+    }
+}
+
+#[test]
+fn a_status_is_news_if_anything_of_it_is() {
+    let before = || ReplicaSetStatus {
+        replicas: 2,
+        ..ReplicaSetStatus::default()
+    };
+    let zeros = ReplicaSetStatus {
+        fully_labeled_replicas: Some(0),
+        ready_replicas: Some(0),
+        available_replicas: Some(0),
+        observed_generation: Some(0),
+        conditions: Some(vec![]),
+        ..before()
+    };
+    assert!(says_the_same(&before(), &zeros), "the API leaves zeros out");
+
+    let change: [fn(&mut ReplicaSetStatus); 7] = [
+        |status| status.replicas = 1,
+        |status| status.fully_labeled_replicas = Some(1),
+        |status| status.ready_replicas = Some(1),
+        |status| status.available_replicas = Some(1),
+        // From not being reported to being reported.
+        |status| status.terminating_replicas = Some(0),
+        |status| status.observed_generation = Some(1),
+        |status| status.conditions = Some(vec![condition(REPLICA_FAILURE, "")]),
+    ];
+    for (nth, change) in change.into_iter().enumerate() {
+        let mut after = before();
+        change(&mut after);
+        assert!(!says_the_same(&before(), &after), "change {nth}");
+        assert!(!says_the_same(&after, &before()), "change {nth} undone");
     }
 }
 
