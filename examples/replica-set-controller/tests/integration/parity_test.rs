@@ -1,4 +1,6 @@
 //! `test/integration/replicaset/replicaset_test.go`.
+//!
+//! Beside what upstream looks at, each test says which writes of pods it took.
 
 use std::time::Duration;
 
@@ -11,7 +13,6 @@ use replica_set_controller::Config;
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, matching_pod, name_of, new_set};
-use crate::wire::Asked;
 
 /// A reference to a set that is not its controller.
 fn owner_ref(set: &ReplicaSet) -> OwnerReference {
@@ -26,6 +27,25 @@ fn owner_ref(set: &ReplicaSet) -> OwnerReference {
 
 fn owners(pod: &Pod) -> Vec<OwnerReference> {
     pod.metadata.owner_references.clone().unwrap_or_default()
+}
+
+const CREATE: &str = "create default/";
+
+fn patch(pod: &Pod) -> String {
+    format!("patch default/{}", name_of(pod))
+}
+
+fn delete(pod: &Pod) -> String {
+    format!("delete default/{}", name_of(pod))
+}
+
+/// The deletes of all of `pods` but those that are `left`.
+fn deletes(pods: &[Pod], left: &[Pod]) -> Vec<String> {
+    let is_left = |pod: &&Pod| left.iter().any(|it| it.metadata.uid == pod.metadata.uid);
+    pods.iter()
+        .filter(|pod| !is_left(pod))
+        .map(delete)
+        .collect()
 }
 
 /// The uid of a pod's controller.
@@ -64,13 +84,20 @@ async fn test_adoption() {
         // Garbage collection would take references to what is not there away.
         let lab = Lab::without_garbage_collection();
         let set = lab.create_set(&new_set("rs", 1)).await;
-        let (existing, expected) = match case {
-            0 => (vec![owner_ref(&set)], vec![adopted(&set)]),
-            1 => (vec![], vec![adopted(&set)]),
-            2 => (vec![controller_only(&set)], vec![controller_only(&set)]),
+        let (existing, expected, writes) = match case {
+            0 => (
+                vec![owner_ref(&set)],
+                vec![adopted(&set)],
+                vec!["patch default/pod"],
+            ),
+            1 => (vec![], vec![adopted(&set)], vec!["patch default/pod"]),
+            2 => {
+                let owners = vec![controller_only(&set)];
+                (owners.clone(), owners, vec![])
+            }
             _ => {
                 let owners = vec![another(), owner_ref(&set)];
-                (owners.clone(), owners)
+                (owners.clone(), owners, vec![CREATE])
             }
         };
         let mut pod = matching_pod("pod");
@@ -80,6 +107,7 @@ async fn test_adoption() {
         lab.stable("rs").await;
         let pod = lab.pods().get("pod").await.unwrap();
         assert_eq!(owners(&pod), expected, "case {case}");
+        assert_eq!(lab.wire.pod_writes(), writes, "case {case}");
         running.stop().await;
         lab.finish().await;
     }
@@ -105,6 +133,18 @@ async fn test_spec_replicas_change() {
     assert!(generation > before);
     let set = lab.stable("rs").await;
     assert_eq!(set.status.unwrap().observed_generation, generation);
+    let writes = lab.wire.pod_writes();
+    let verbs: Vec<_> = writes
+        .iter()
+        .map(|it| it.split_once(' ').unwrap().0)
+        .collect();
+    let (create, delete) = ("create", "delete");
+    assert_eq!(
+        verbs,
+        [
+            create, create, create, delete, delete, delete, create, create
+        ]
+    );
     running.stop().await;
     lab.finish().await;
 }
@@ -133,6 +173,7 @@ async fn test_deleting_and_failed_pods() {
     }
     lab.stable("rs").await;
     lab.remains(async || lab.all_pods().await.len()).await;
+    assert_eq!(lab.wire.pod_writes(), [CREATE; 4]);
     running.stop().await;
     lab.finish().await;
 }
@@ -175,6 +216,8 @@ async fn test_pod_deletion_cost() {
         lab.scale("rs", 1).await;
         let left = lab.until_pods(1).await;
         assert_eq!(left[0].metadata.uid, pods[remaining].metadata.uid, "{case}");
+        let gone = delete(&pods[1 - remaining]);
+        assert_eq!(lab.wire.pod_writes(), [CREATE, CREATE, &gone], "{case}");
         running.stop().await;
         lab.finish().await;
     }
@@ -198,6 +241,7 @@ async fn test_overlapping_rss() {
         assert_eq!(own.count(), replicas, "{name}");
     }
     lab.remains(async || lab.all_pods().await).await;
+    assert_eq!(lab.wire.pod_writes(), [CREATE; 3]);
     running.stop().await;
     lab.finish().await;
 }
@@ -222,18 +266,17 @@ async fn test_pod_orphaning_and_adoption_when_labels_change() {
     released.await;
     lab.stable("rs").await;
 
+    let both = lab.all_pods().await;
     // Under the old ones it is adopted; then there is one too many, and one of the two goes.
     let labels = json!({"metadata": {"labels": {"name": "test", "new-foo": null}}});
     lab.change_pod(&pod, labels).await;
     let left = lab.until_pods(1).await;
     assert_eq!(controller_of(&left[0]), set.metadata.uid);
-    let asked = lab.wire.asked();
-    let patches: Vec<_> = asked.iter().filter(|asked| asked.verb == "patch").collect();
-    let patched = format!("default/{}", name_of(&pod));
-    let of_pods = patches.iter().filter(|asked| asked.resource == "pods");
+    let patched = patch(&pod);
+    let gone = deletes(&both, &left).remove(0);
     assert_eq!(
-        of_pods.map(|asked| &*asked.object).collect::<Vec<_>>(),
-        [&*patched; 2]
+        lab.wire.pod_writes(),
+        [CREATE, &patched, CREATE, &patched, &gone],
     );
     running.stop().await;
     lab.finish().await;
@@ -241,22 +284,25 @@ async fn test_pod_orphaning_and_adoption_when_labels_change() {
 
 #[tokio::test(start_paused = true)]
 async fn test_general_pod_adoption() {
-    let lab = Lab::new();
+    // Garbage collection would take references to what is not there away.
+    let lab = Lab::without_garbage_collection();
     let running = lab.start();
     let set = lab.create_set(&new_set("rs", 1)).await;
     lab.stable("rs").await;
     let pod = lab.until_pods(1).await.remove(0);
-    // An owner of another kind, which has to be there for garbage collection to leave the pod.
-    let other = lab.create_set(&new_set("other", 0)).await;
-    let of_the_other = OwnerReference {
+    let of_another = OwnerReference {
+        api_version: "v1".into(),
+        kind: "ReplicationController".into(),
+        name: "rc".into(),
+        uid: "1".into(),
         controller: Some(false),
-        ..owner_ref(&other)
+        block_owner_deletion: None,
     };
     let of_its_own = OwnerReference {
         controller: Some(false),
         ..owner_ref(&set)
     };
-    for (reference, expected) in [(of_the_other, 2), (of_its_own, 1)] {
+    for (reference, expected) in [(of_another, 2), (of_its_own, 1)] {
         let references = json!({"metadata": {"ownerReferences": [reference]}});
         lab.change_pod(&pod, references).await;
         let adopted = lab.until("it is adopted", async || {
@@ -267,6 +313,8 @@ async fn test_general_pod_adoption() {
         assert_eq!(controller_of(&adopted), set.metadata.uid);
         assert_eq!(owners(&adopted).len(), expected);
     }
+    let patched = patch(&pod);
+    assert_eq!(lab.wire.pod_writes(), [CREATE, &patched, &patched]);
     running.stop().await;
     lab.finish().await;
 }
@@ -322,6 +370,7 @@ async fn test_ready_and_available_replicas() {
     tokio::time::sleep(wait).await;
     assert_eq!(counts().await, (3, 2, 1));
     seen((3, 2, 2)).await;
+    assert_eq!(lab.wire.pod_writes(), [CREATE; 3]);
     running.stop().await;
     lab.finish().await;
 }
@@ -332,6 +381,7 @@ async fn test_rs_scale_subresource() {
     let running = lab.start();
     lab.create_set(&new_set("rs", 1)).await;
     lab.stable("rs").await;
+    let mut pods = Vec::new();
     for replicas in [3, 0] {
         let mut scale = lab.sets().get_scale("rs").await.unwrap();
         let set = lab.sets().get("rs").await.unwrap();
@@ -350,7 +400,15 @@ async fn test_rs_scale_subresource() {
         let scale = lab.sets().get_scale("rs").await.unwrap();
         assert_eq!(wanted(&scale), Some(replicas));
         assert_eq!(scale.status.unwrap().replicas, replicas);
+        if replicas == 3 {
+            pods = lab.until_pods(3).await;
+        }
     }
+    let mut writes = lab.wire.pod_writes();
+    let mut gone = writes.split_off(3);
+    gone.sort();
+    assert_eq!(writes, [CREATE; 3]);
+    assert_eq!(gone, deletes(&pods, &[]));
     running.stop().await;
     lab.finish().await;
 }
@@ -369,19 +427,12 @@ async fn test_extra_pods_adoption_and_deletion() {
         pods.iter()
             .all(|pod| controller_of(pod) == set.metadata.uid)
     );
-    let writes: Vec<_> = lab
-        .wire
-        .asked()
-        .into_iter()
-        .filter(Asked::is_write)
-        .collect();
-    let of = |verb| {
-        let calls = writes
-            .iter()
-            .filter(|asked| asked.verb == verb && asked.resource == "pods");
-        calls.count()
-    };
-    assert_eq!((of("patch"), of("delete"), of("create")), (3, 1, 0));
+    let all = ["pod-1", "pod-2", "pod-3"].map(matching_pod);
+    let is_left = |pod: &Pod| pods.iter().any(|left| name_of(left) == name_of(pod));
+    let mut writes: Vec<_> = all.iter().map(patch).collect();
+    writes.extend(all.iter().filter(|pod| !is_left(pod)).map(delete));
+    assert_eq!(lab.wire.pod_writes(), writes);
+    assert_eq!(writes.len(), 4);
     running.stop().await;
     lab.finish().await;
 }
@@ -402,6 +453,7 @@ async fn test_fully_labeled_replicas() {
         (status.replicas == 2 && status.fully_labeled_replicas == Some(1)).then_some(())
     })
     .await;
+    assert_eq!(lab.wire.pod_writes(), [CREATE; 2]);
     running.stop().await;
     lab.finish().await;
 }
@@ -431,6 +483,8 @@ async fn test_replica_sets_apps_v1_default_gc_policy() {
         .await;
     lab.until_pods(0).await;
     assert!(lab.sets().get_opt("rs").await.unwrap().is_none());
+    // The garbage collector deletes them, not the controller.
+    assert_eq!(lab.wire.pod_writes(), [CREATE; 2]);
     running.stop().await;
     lab.finish().await;
 }
@@ -466,6 +520,7 @@ async fn test_terminating_replicas() {
             .await;
         lab.until_pods(3).await;
         says(3, 0).await;
+        assert_eq!(lab.wire.pod_writes(), [CREATE; 4]);
         running.stop().await;
         lab.finish().await;
     }

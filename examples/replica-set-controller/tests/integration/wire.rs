@@ -128,6 +128,16 @@ impl Wire {
         self.asked.lock().unwrap().clone()
     }
 
+    /// What was asked to be done to pods, in order, as in `delete default/web`; a create names a
+    /// namespace only.
+    pub(crate) fn pod_writes(&self) -> Vec<String> {
+        let asked = self.asked().into_iter();
+        asked
+            .filter(|asked| asked.is_write() && asked.resource == "pods")
+            .map(|asked| format!("{} {}", asked.verb, asked.object))
+            .collect()
+    }
+
     /// A client whose requests go over this wire.
     pub(crate) fn client(&self, server: &ApiServer) -> Client {
         let tapped = Tapped {
