@@ -30,6 +30,9 @@ impl Program {
     fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_replica-set-controller"))
             .args(arguments)
+            // What the environment says of clusters is not asked for.
+            .env("KUBECONFIG", "/nowhere/kubeconfig")
+            .env("HOME", "/nowhere")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
