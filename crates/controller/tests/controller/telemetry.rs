@@ -1,7 +1,6 @@
-//! What a controller tells of itself: metrics and spans.
+//! What a controller tells of itself: metrics. Its spans are in `spans.rs`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,9 +8,6 @@ use kubewright_cache::{ResourceVersion, Uid};
 use kubewright_controller::{
     Controller, ControllerConfig, ControllerMetrics, OwnWrites, ReconcileResult,
 };
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 use crate::world::{ConfigMaps, Journal, Step, World, key, ms};
 
@@ -120,64 +116,4 @@ async fn every_outcome_is_counted() {
 fn results_have_the_names_of_controller_runtime() {
     let names = ReconcileResult::ALL.map(ReconcileResult::as_str);
     assert_eq!(names, ["success", "requeue_after", "requeue", "error"]);
-}
-
-/// Keeps the fields of all spans of this crate.
-#[derive(Clone, Default)]
-struct Spans {
-    seen: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
-    ids: Arc<AtomicU64>,
-}
-
-struct Fields<'a>(&'a mut BTreeMap<String, String>);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.insert(field.name().into(), format!("{value:?}"));
-    }
-}
-
-impl Subscriber for Spans {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("kubewright_controller")
-    }
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut fields = BTreeMap::from([("span".into(), span.metadata().name().into())]);
-        span.record(&mut Fields(&mut fields));
-        lock(&self.seen).push(fields);
-        Id::from_u64(self.ids.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, _: &Event<'_>) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reconcile_is_a_span() {
-    let spans = Spans::default();
-    let _guard = tracing::subscriber::set_default(spans.clone());
-    let journal = Journal::new();
-    journal.script("web", &[Step::Fail]);
-    let mut world = World::new();
-    let controller = Controller::new("replica-set", ControllerConfig::default());
-    controller.enqueue().add(key("web"));
-    world.run_controller(controller, journal.reconciler());
-    world.pass(1000).await;
-    let seen = lock(&spans.seen).clone();
-    let expected = [("asked", "1"), ("requeued", "2")].map(|(reason, attempt)| {
-        let fields = [
-            ("span", "reconcile"),
-            ("controller", "replica-set"),
-            ("object.ref", "default/web"),
-            ("object.reason", reason),
-            ("attempt", attempt),
-        ];
-        fields
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into()
-    });
-    assert_eq!(seen, expected);
-    world.stop().await.unwrap();
 }
