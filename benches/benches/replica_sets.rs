@@ -69,11 +69,11 @@ async fn main() -> Result<()> {
     for run in &runs {
         let wanted = load.sets as u64 * u64::from(load.pods.unsigned_abs());
         ensure!(
-            run.requests.of("create", "pods") == wanted,
+            run.requests.of("POST", "pods") == wanted,
             "not exactly {wanted} pod creates"
         );
         ensure!(
-            run.requests.of("update", "replicasets/status") <= 2 * load.sets as u64,
+            run.requests.of("PUT", "replicasets/status") <= 2 * load.sets as u64,
             "more than two status writes per set"
         );
         ensure!(run.requests.answered("409") == 0, "there were conflicts");
@@ -115,7 +115,7 @@ async fn measure(programs: &std::path::Path, load: &ReplicaSets) -> Result<Run> 
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let again = RequestCounts::read(&client).await?;
-        if again.of("create", "events") == after.of("create", "events") {
+        if again.of("POST", "events") == after.of("POST", "events") {
             break;
         }
         after = again;
@@ -146,10 +146,10 @@ fn report(number: usize, load: &ReplicaSets, run: &Run) {
     );
     println!(
         "  pod creates {}, status writes {}, conflicts {}, events {}",
-        run.requests.of("create", "pods"),
-        run.requests.of("update", "replicasets/status"),
+        run.requests.of("POST", "pods"),
+        run.requests.of("PUT", "replicasets/status"),
         run.requests.answered("409"),
-        run.requests.of("create", "events") + run.requests.of("patch", "events"),
+        run.requests.of("POST", "events") + run.requests.of("PATCH", "events"),
     );
     print!("{}", run.requests);
 }

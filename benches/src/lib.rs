@@ -1,9 +1,11 @@
 //! What the benches share: child processes and what they cost, load, and what a server counted.
 
+mod ledger;
 mod process;
 mod requests;
 mod workload;
 
+pub use ledger::Ledger;
 pub use process::{Cost, Process, build};
 pub use requests::RequestCounts;
 pub use workload::{Converged, ReplicaSets};

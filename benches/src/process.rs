@@ -84,6 +84,19 @@ impl Process {
         Ok(line.trim_end().to_owned())
     }
 
+    /// Kills it, as SIGKILL does, and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended by itself.
+    pub async fn kill(mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("{} has ended by itself: {status}", self.name);
+        }
+        self.child.kill().await?;
+        Ok(())
+    }
+
     /// What it has used until now.
     ///
     /// # Errors

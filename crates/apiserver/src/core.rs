@@ -30,6 +30,7 @@ use crate::config::Config;
 use crate::error::ApiError;
 use crate::faults::Faults;
 use crate::ids::Ids;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::store::{Bounds, Key, Store, Stored};
@@ -47,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) signals: watch::Signals,
     /// What requests meet.
     pub(crate) faults: Faults,
+    /// How many requests there were.
+    pub(crate) metrics: Metrics,
 }
 
 impl Core {
@@ -61,6 +64,7 @@ impl Core {
             definitions: Mutex::default(),
             signals: watch::Signals::default(),
             faults: Faults::new(config.seed),
+            metrics: Metrics::new(),
             config,
         }
     }

@@ -22,6 +22,7 @@ use self::answer::Answer;
 use crate::access::User;
 use crate::core::Core;
 use crate::error::ApiError;
+use crate::metrics::{self, Labels};
 use crate::pages;
 use crate::registry::Resources;
 use crate::representation::Representation;
@@ -46,10 +47,12 @@ impl Core {
         let resources = self.registry.resources();
         let route = Route::parse(parts.uri.path(), &resources);
         let deprecation = route.deprecation();
+        let labels = Labels::of(&parts, &route);
         let answer = match self.authorize(&parts, &route) {
             Err(error) => Err(error),
             Ok(user) => match route {
                 Route::Unknown => Err(ApiError::unknown_path()),
+                Route::Other if parts.uri.path() == "/metrics" => self.metrics_page(&parts.method),
                 Route::Other => page(&parts, &resources),
                 Route::Resource(target) => Exchange {
                     core: self,
@@ -64,10 +67,22 @@ impl Core {
             },
         };
         let accept = header(&parts.headers, &ACCEPT);
-        answer
+        let response = answer
             .unwrap_or_else(|error| Answer::refusal(accept, &error))
             .with_warnings(deprecation)
-            .into_response()
+            .into_response();
+        if let Some(labels) = labels {
+            self.metrics.count(labels, response.status());
+        }
+        response
+    }
+
+    fn metrics_page(&self, method: &Method) -> Result<Answer, ApiError> {
+        if method != Method::GET {
+            return Err(ApiError::method_not_allowed());
+        }
+        let text = Bytes::from(self.metrics.encode());
+        Ok(Answer::new(StatusCode::OK, metrics::CONTENT_TYPE, text))
     }
 }
 

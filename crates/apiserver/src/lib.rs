@@ -97,6 +97,7 @@ mod partial;
 mod table;
 
 mod discovery;
+mod metrics;
 mod openapi;
 mod pages;
 mod version;

@@ -93,7 +93,6 @@ pub(crate) fn page(path: &str, accept: Option<&str>, served: &Resources) -> Resu
             None => Ok(not_found()),
         },
         ["openapi", "v2"] => openapi_v2(accept),
-        ["metrics"] => Err(ApiError::unsupported("metrics")),
         _ => Ok(not_found()),
     }
 }
@@ -246,7 +245,6 @@ mod tests {
 
     #[test]
     fn what_is_missing_says_so() {
-        assert_eq!(get("/metrics", None).unwrap_err().code(), 501);
         assert_eq!(get("/openapi/v2", None).unwrap_err().code(), 501);
         let proto = Some("application/com.github.proto-openapi.spec.v2@v1.0+protobuf");
         assert_eq!(get("/openapi/v2", proto).unwrap_err().code(), 406);

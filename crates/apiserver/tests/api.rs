@@ -29,6 +29,8 @@ mod kinds;
 mod kubectl_requests;
 #[path = "api/lists.rs"]
 mod lists;
+#[path = "api/metrics.rs"]
+mod metrics;
 #[path = "api/namespaces.rs"]
 mod namespaces;
 #[path = "api/patches.rs"]
