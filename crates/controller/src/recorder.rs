@@ -29,7 +29,8 @@ pub use self::writer::EventWriter;
 /// # Guarantees
 ///
 /// - Recording never blocks and never fails. At most [`RecorderConfig::capacity`] events wait to be
-///   written; further ones are dropped, counted and logged.
+///   written; further ones are dropped and counted; the first, second, fourth, eighth and so
+///   on of them are logged.
 /// - Identical events become one, with a count: the first is created, the others are patches of it.
 /// - From ten distinct messages on within ten minutes, events of one object, type and reason become
 ///   one whose message begins with `(combined from similar events): `.
@@ -170,14 +171,22 @@ impl EventRecorder {
         reason: &str,
         message: impl Into<String>,
     ) {
-        let event = self.event(regarding, event_type, reason, message.into());
-        if let Err(refused) = self.shared.sender.try_send(event) {
-            let dropped = self.shared.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-            let reason = match refused {
-                mpsc::error::TrySendError::Full(_) => "too many events wait to be written",
-                mpsc::error::TrySendError::Closed(_) => "the event writer has stopped",
-            };
-            tracing::warn!(dropped, reason, "dropped an event");
+        match self.shared.sender.try_reserve() {
+            Ok(place) => place.send(self.event(regarding, event_type, reason, message.into())),
+            Err(mpsc::error::TrySendError::Full(())) => {
+                self.note_dropped("too many events wait to be written");
+            }
+            Err(mpsc::error::TrySendError::Closed(())) => {
+                self.note_dropped("the event writer has stopped");
+            }
+        }
+    }
+
+    fn note_dropped(&self, reason: &str) {
+        let dropped = self.shared.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        // A flood of events is not to become a flood of logs.
+        if dropped.is_power_of_two() {
+            tracing::warn!(dropped, reason, "events were dropped");
         }
     }
 
