@@ -11,6 +11,8 @@ use crate::error::ApiError;
 
 /// How many operations one patch may have.
 const MAX_OPERATIONS: usize = 10_000;
+/// How many bytes of JSON the `copy` operations of one patch may copy: each can double a document.
+const MAX_COPIED: usize = 3 << 20;
 
 /// Applies the operations in order, all or none.
 pub(super) fn apply(current: &Value, patch: Value) -> Result<Value, ApiError> {
@@ -30,10 +32,13 @@ pub(super) fn apply(current: &Value, patch: Value) -> Result<Value, ApiError> {
         ));
     }
     let mut result = current.clone();
+    let mut copied = 0;
     for operation in operations {
         let operation: Operation = serde_json::from_value(operation)
             .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
-        operation.apply(&mut result).ok_or_else(rejected)?;
+        operation
+            .apply(&mut result, &mut copied)
+            .ok_or_else(rejected)?;
     }
     Ok(result)
 }
@@ -59,8 +64,8 @@ struct Operation {
 }
 
 impl Operation {
-    /// `None` if the operation does not fit the document.
-    fn apply(self, document: &mut Value) -> Option<()> {
+    /// `None` if the operation does not fit the document, or `copied` gets too large.
+    fn apply(self, document: &mut Value, copied: &mut usize) -> Option<()> {
         match self.op.as_str() {
             "add" => add(document, &self.path, self.value),
             "remove" => remove(document, &self.path).map(drop),
@@ -70,7 +75,12 @@ impl Operation {
                 add(document, &self.path, value)
             }
             "copy" => {
-                let value = get(document, self.from.as_deref()?)?.clone();
+                let value = get(document, self.from.as_deref()?)?;
+                *copied += value.to_string().len();
+                if *copied > MAX_COPIED {
+                    return None;
+                }
+                let value = value.clone();
                 add(document, &self.path, value)
             }
             "test" => (*get(document, &self.path)? == self.value).then_some(()),
@@ -270,6 +280,16 @@ mod tests {
         .unwrap_err();
         assert_eq!(error.code(), StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(error.to_status()["details"], json!({}));
+    }
+
+    #[test]
+    fn copies_of_copies_do_not_fill_the_memory() {
+        let doubled = json!({"op": "copy", "from": "/data", "path": "/data/-"});
+        let document = json!({"data": ["x"]});
+        let patched = apply(&document, json!(vec![doubled.clone(); 10])).unwrap();
+        assert!(patched.to_string().len() > 1 << 10);
+        let error = apply(&document, json!(vec![doubled; 40])).unwrap_err();
+        assert_eq!(error.code(), StatusCode::UNPROCESSABLE_ENTITY);
     }
 
     #[test]
