@@ -18,6 +18,9 @@ use crate::strategy::{self, Propagation};
 pub(crate) const ORPHAN: &str = "orphan";
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 
+/// The namespaces that a cluster cannot be without.
+const IMMORTAL_NAMESPACES: [&str; 3] = ["default", "kube-public", "kube-system"];
+
 /// What a deletion has done.
 #[derive(Clone, Debug)]
 pub(crate) enum Deleted {
@@ -32,13 +35,18 @@ impl Core {
     ///
     /// # Errors
     ///
-    /// 404 if there is none, 409 if it is not the one that the preconditions name.
+    /// 403 for a namespace that every cluster has, 404 if there is no such object, 409 if it is not
+    /// the one that the preconditions name.
     pub(crate) fn delete(
         &self,
         resource: &Resource,
         key: &Key,
         options: &DeleteOptions,
     ) -> Result<Deleted, ApiError> {
+        if is_namespace(resource) && IMMORTAL_NAMESPACES.contains(&key.name()) {
+            let why = "this namespace may not be deleted";
+            return Err(ApiError::forbidden(resource, key.name(), why));
+        }
         let deleted = self.delete_stored(resource, key, options)?;
         if options.dry_run == DryRun::No {
             match deleted {
@@ -85,6 +93,10 @@ impl Core {
     }
 }
 
+fn is_namespace(resource: &Resource) -> bool {
+    resource.group.is_empty() && resource.kind == "Namespace"
+}
+
 /// What a deletion comes to.
 enum Deletion {
     /// The object is being deleted already and this changes nothing.
@@ -98,7 +110,7 @@ enum Deletion {
 
 impl Deletion {
     fn of(resource: &Resource, current: &Value, options: &DeleteOptions, now: Timestamp) -> Self {
-        if resource.group.is_empty() && resource.kind == "Namespace" {
+        if is_namespace(resource) {
             return Self::of_namespace(current, now);
         }
         let grace = match Grace::of(resource, current, options) {

@@ -322,3 +322,24 @@ async fn a_namespace_waits_for_its_finalizers() {
         .is(200);
     server.get(path).await.is(404);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_namespaces_that_every_cluster_has_stay() {
+    let server = Server::new();
+    for name in ["default", "kube-public", "kube-system"] {
+        let path = format!("/api/v1/namespaces/{name}");
+        server.delete(&path).await.is(403).shows(json!({
+            "reason": "Forbidden", "details": { "name": name, "kind": "namespaces" },
+            "message": format!("namespaces \"{name}\" is forbidden: this namespace may not be deleted"),
+        }));
+        server
+            .get(&path)
+            .await
+            .is(200)
+            .shows(json!({ "status": { "phase": "Active" } }));
+    }
+    server
+        .delete("/api/v1/namespaces/kube-node-lease")
+        .await
+        .is(200);
+}
