@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::crd::{CustomVersion, default_object};
+use crate::defaults;
 use crate::fields::prune;
 use crate::resource::{Origin, Resource};
 
@@ -19,7 +20,12 @@ pub(crate) fn to_storage(resource: &Resource, mut object: Value) -> Value {
             object
         }
         Origin::BuiltIn { .. } if resource.group == "events.k8s.io" => events::to_core(object),
-        Origin::BuiltIn { .. } if is_old_autoscaler(resource) => autoscalers::to_v2(object),
+        Origin::BuiltIn { .. } if is_old_autoscaler(resource) => {
+            let mut stored = autoscalers::to_v2(object);
+            // The newer form has defaults for what the older has no fields for.
+            defaults::autoscaler(&mut stored);
+            stored
+        }
         Origin::Custom(_) | Origin::BuiltIn { .. } => object,
     }
 }

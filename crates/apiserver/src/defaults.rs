@@ -12,6 +12,7 @@ mod workloads;
 
 use serde_json::Value;
 
+pub(crate) use self::autoscaling::autoscaler;
 use crate::crd::{default_definition, default_object};
 use crate::resource::{Origin, Resource};
 
@@ -45,7 +46,7 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
         ("apps", "Deployment") => workloads::deployment(object),
         ("apps", "ReplicaSet") => workloads::replica_set(object),
         ("apps", "StatefulSet") => workloads::stateful_set(object),
-        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::autoscaler(object),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler(object),
         ("batch", "CronJob") => jobs::cron_job(object),
         ("batch", "Job") => jobs::job(object),
         ("certificates.k8s.io", "CertificateSigningRequest") => extensions::signing_request(object),

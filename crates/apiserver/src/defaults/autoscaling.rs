@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::fill::{fill, given, is_empty};
 
-pub(super) fn autoscaler(object: &mut Value) {
+/// Those of the version that the object is in: `v1` has no field for most of them.
+pub(crate) fn autoscaler(object: &mut Value) {
     let is_v1 = object["apiVersion"] == "autoscaling/v1";
     let spec = &mut object["spec"];
     fill(spec, "minReplicas", 1);

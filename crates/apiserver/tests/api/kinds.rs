@@ -238,4 +238,14 @@ async fn one_event_and_one_autoscaler_have_two_faces() {
         .await
         .is(200)
         .shows(json!({ "apiVersion": "autoscaling/v1", "spec": { "targetCPUUtilizationPercentage": 50 } }));
+    // What only the newer form has by default shows in the older one too.
+    let scaler = json!({
+        "metadata": { "name": "d" },
+        "spec": { "maxReplicas": 3, "scaleTargetRef": { "kind": "Deployment", "name": "d" } },
+    });
+    server
+        .post(&scalers("v1"), scaler)
+        .await
+        .is(201)
+        .shows(json!({ "spec": { "targetCPUUtilizationPercentage": 80 } }));
 }
