@@ -1,6 +1,8 @@
 //! What kubectl 1.32 sends, command by command, without kubectl: the requests as they were
 //! recorded, and of the answers what kubectl goes on with.
 
+#[path = "kubectl_requests/custom.rs"]
+mod custom;
 #[path = "kubectl_requests/protobuf.rs"]
 mod protobuf;
 #[path = "kubectl_requests/reading.rs"]
