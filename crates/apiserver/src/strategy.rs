@@ -143,6 +143,12 @@ pub(crate) fn review(resource: &Resource, object: &mut Value) -> Vec<String> {
     if resource.group == "apiextensions.k8s.io" {
         warnings.extend(crd::unevaluated_rules_warning(object));
     }
+    if resource.group == "admissionregistration.k8s.io" {
+        let kind = &resource.kind;
+        warnings.push(format!(
+            "kubewright-apiserver keeps a {kind} but does not act on it: requests are neither changed nor refused by it"
+        ));
+    }
     warnings
 }
 

@@ -268,3 +268,18 @@ async fn what_is_not_supported_says_so() {
         .is(501)
         .shows(json!({ "kind": "Status", "reason": "NotImplemented", "details": Value::Null }));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_relies_on_admission_is_warned_that_there_is_none() {
+    let server = Server::new();
+    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let answer = server
+        .post(path, json!({ "metadata": { "name": "guard" } }))
+        .await
+        .is(201);
+    let warning = answer.headers["warning"].to_str().unwrap();
+    assert!(
+        warning.contains("keeps a ValidatingWebhookConfiguration but does not act on it"),
+        "{warning}"
+    );
+}
