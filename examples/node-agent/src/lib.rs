@@ -1,0 +1,25 @@
+//! A small but real kubelet: the pods of one node, run on a container runtime over CRI.
+//!
+//! ```text
+//!  API server ─┐
+//!  files ──────┼─▶ sources ─▶ merge ──updates──▶ sync loop ──▶ pod workers ──▶ runtime manager ──▶ CRI
+//!  HTTP ───────┘                                 ▲  ▲  ▲         (one per uid)    │    ▲
+//!                            probe results ──────┘  │  └── PLEG ◀── relist ───────┼────┘
+//!                                       ticks ──────┘                             ▼
+//!                                          status manager ──patch──▶ API server  volumes, logs
+//! ```
+//!
+//! # The parts
+//!
+//! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
+//! - [`runtime`]: what a container runtime is asked, and what it says of pods.
+//!
+//! # Invariants
+//!
+//! - All truth about containers is in the labels and annotations that the runtime keeps. An agent
+//!   that is killed and started again finds its containers and restarts none of them.
+//! - One pod uid has one worker, and a pod goes one way: it is synced, then terminated, then gone.
+//! - What is decided waits for nothing: engines take `now` and events and return what is to be done.
+
+pub mod pod;
+pub mod runtime;
