@@ -80,7 +80,6 @@ mod store;
 
 mod error;
 mod path;
-mod quantity;
 mod registry;
 mod resource;
 mod schema;

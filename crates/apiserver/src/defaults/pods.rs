@@ -1,10 +1,10 @@
 //! Defaults of pods and of the templates that pods are made from.
 
+use kubewright_quantity::Quantity;
 use serde_json::{Map, Value, json};
 
 use super::fill::{fill, given, items};
 use super::volumes;
-use crate::quantity::Quantity;
 
 /// The lists of containers that a pod can have.
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];

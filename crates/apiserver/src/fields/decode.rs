@@ -4,10 +4,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use kubewright_quantity::Quantity;
 use serde_json::{Map, Value, json};
 
 use crate::path::Path;
-use crate::quantity::Quantity;
 use crate::schema::{Additional, Presence, Schema, Type, definitions};
 
 /// One decoding; collects the paths of unknown fields.

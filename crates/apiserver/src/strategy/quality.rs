@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kubewright_quantity::Quantity;
 use serde_json::Value;
-
-use crate::quantity::Quantity;
 
 /// The resources that count.
 const COUNTED: [&str; 2] = ["cpu", "memory"];

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use kubewright_quantity::Quantity;
 use serde_json::{Map, Value};
 
 use super::{items, metadata, names, non_negative, text};
 use crate::error::Cause;
 use crate::path::Path;
-use crate::quantity::Quantity;
 use crate::syntax;
 
 pub(super) fn create(pod: &Value, causes: &mut Vec<Cause>) {

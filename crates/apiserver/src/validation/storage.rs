@@ -1,10 +1,10 @@
 //! Volumes, claims and classes of storage.
 
+use kubewright_quantity::Quantity;
 use serde_json::{Map, Value};
 
 use super::{immutable, items, text};
 use crate::error::Cause;
-use crate::quantity::Quantity;
 
 pub(super) fn claim(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let spec = &new["spec"];
