@@ -11,7 +11,7 @@
 //!
 //! # The parts
 //!
-//! - [`resources`]: what goes into the configuration of a sandbox and its containers.
+//! - [`environment`], [`resources`]: what goes into the configuration of a sandbox and its containers.
 //! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //!
@@ -22,6 +22,12 @@
 //! - One pod uid has one worker, and a pod goes one way: it is synced, then terminated, then gone.
 //! - What is decided waits for nothing: engines take `now` and events and return what is to be done.
 
+pub mod environment;
+pub mod objects;
 pub mod pod;
 pub mod resources;
 pub mod runtime;
+
+mod warning;
+
+pub use warning::Warning;
