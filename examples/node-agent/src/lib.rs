@@ -11,7 +11,7 @@
 //!
 //! # The parts
 //!
-//! - [`environment`], [`resources`]: what goes into the configuration of a sandbox and its containers.
+//! - [`environment`], [`network`], [`resources`]: what goes into the configuration of a sandbox and its containers.
 //! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //!
@@ -23,6 +23,7 @@
 //! - What is decided waits for nothing: engines take `now` and events and return what is to be done.
 
 pub mod environment;
+pub mod network;
 pub mod objects;
 pub mod pod;
 pub mod resources;
