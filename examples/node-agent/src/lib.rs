@@ -11,7 +11,7 @@
 //!
 //! # The parts
 //!
-//! - [`environment`], [`network`], [`resources`]: what goes into the configuration of a sandbox and its containers.
+//! - [`environment`], [`network`], [`resources`], [`security`]: what goes into the configuration of a sandbox and its containers.
 //! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //!
@@ -28,6 +28,7 @@ pub mod objects;
 pub mod pod;
 pub mod resources;
 pub mod runtime;
+pub mod security;
 
 mod warning;
 
