@@ -11,7 +11,8 @@
 //!
 //! # The parts
 //!
-//! - [`environment`], [`network`], [`resources`], [`security`]: what goes into the configuration of a sandbox and its containers.
+//! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
+//!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
 //! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //!
@@ -29,6 +30,7 @@ pub mod pod;
 pub mod resources;
 pub mod runtime;
 pub mod security;
+pub mod volume;
 
 mod warning;
 
