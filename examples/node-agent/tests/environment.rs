@@ -90,6 +90,9 @@ fn objects() -> Snapshot {
     let secret = json!({"data": {"DUPE_TEST": "U0VDUkVU", "zzz": "QUJD"}});
     objects.insert_config_map("test1", "map", Ok(Arc::new(from_value(map).unwrap())));
     objects.insert_secret("test1", "secret", Ok(Arc::new(from_value(secret).unwrap())));
+    let binary = json!({"data": {"bin": "/wA="}});
+    let binary = Arc::new(from_value(binary).unwrap());
+    objects.insert_secret("test1", "binary", Ok(binary));
     let unavailable = LookupError::Unavailable {
         kind: "configmap",
         name: "unknown".into(),
@@ -381,6 +384,14 @@ fn make_environment_variables_of_keys() {
             &format!("{} \"none\" not found", what.to_lowercase()),
         );
     }
+    // A secret that would arrive changed is told instead.
+    let error = "key bin in Secret test1/binary is not valid UTF-8 and cannot be a variable";
+    let binary = json!({"secretKeyRef": {"name": "binary", "key": "bin"}});
+    check_fails(env(json!([{"name": "X", "valueFrom": binary}])), error);
+    check_fails(
+        json!({"envFrom": [{"secretRef": {"name": "binary"}}]}),
+        error,
+    );
     let file = json!([{"name": "X", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "k"}}}]);
     check_fails(env(file), "fileKeyRef is not supported by this node agent");
 }

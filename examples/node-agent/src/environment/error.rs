@@ -20,6 +20,16 @@ pub enum EnvironmentError {
         /// The key that is not in it.
         key: String,
     },
+    /// The value of a key is no text, which is all that an environment can hold.
+    #[error("key {key} in Secret {namespace}/{name} is not valid UTF-8 and cannot be a variable")]
+    NotText {
+        /// The namespace.
+        namespace: String,
+        /// The name of the secret.
+        name: String,
+        /// The key.
+        key: String,
+    },
     /// The services of the cluster were never read.
     #[error("services have not yet been read at least once, cannot construct envvars")]
     NoServicesYet,

@@ -105,7 +105,7 @@ impl<O: ConfigMaps + Secrets + Services> EnvironmentMaker<'_, O> {
             let found = self.objects.secret(self.namespace(), &reference.name);
             if let Some(secret) = unless_optional(found, reference.optional)? {
                 for (key, value) in secret.data.iter().flatten() {
-                    put(key, text(&value.0));
+                    put(key, self.text(&reference.name, key, &value.0)?);
                 }
             }
             ("secret", &reference.name)
@@ -169,19 +169,27 @@ impl<O: ConfigMaps + Secrets + Services> EnvironmentMaker<'_, O> {
             let Some(secret) = unless_optional(found, reference.optional)? else {
                 return Ok(None);
             };
-            let value = secret.data.as_ref();
-            let value = value.and_then(|data| data.get(&reference.key));
-            let key = ("Secret", &*reference.name, &*reference.key);
-            return self.unless_optional_key(
-                value.map(|value| text(&value.0)),
-                key,
-                reference.optional,
-            );
+            let key = &*reference.key;
+            let value = secret.data.as_ref().and_then(|data| data.get(key));
+            let value = value.map(|value| self.text(&reference.name, key, &value.0));
+            let key = ("Secret", &*reference.name, key);
+            return self.unless_optional_key(value.transpose()?, key, reference.optional);
         }
         if source.file_key_ref.is_some() {
             return Err(EnvironmentError::Unsupported("fileKeyRef"));
         }
         Ok(Some(String::new()))
+    }
+
+    /// A secret's bytes as a variable.
+    fn text(&self, name: &str, key: &str, bytes: &[u8]) -> Result<String, EnvironmentError> {
+        let text = std::str::from_utf8(bytes);
+        text.map(str::to_owned)
+            .map_err(|_| EnvironmentError::NotText {
+                namespace: self.namespace().to_owned(),
+                name: name.to_owned(),
+                key: key.to_owned(),
+            })
     }
 
     fn unless_optional_key(
@@ -212,11 +220,6 @@ fn unless_optional<T>(
         Err(LookupError::NotFound { .. }) if optional == Some(true) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// A secret's bytes as a variable; what is no UTF-8 cannot travel to the runtime as it is.
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Whether a text can name a variable: printable ASCII without an equals sign.
