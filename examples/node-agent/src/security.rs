@@ -7,6 +7,7 @@ mod namespaces;
 mod paths;
 mod sandbox;
 mod seccomp;
+mod sysctl;
 
 pub use context::ContainerSecurity;
 pub use error::SecurityError;
@@ -15,3 +16,4 @@ pub use namespaces::{NamespaceMode, Namespaces};
 pub use paths::{masked_paths, readonly_paths};
 pub use sandbox::{SandboxSecurity, SupplementalGroups, SupplementalGroupsPolicy};
 pub use seccomp::{SeccompProfile, SeccompSettings};
+pub use sysctl::sysctls;

@@ -10,8 +10,9 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Container, HostAlias, Pod};
 use node_agent::network::{
-    DnsConfig, DnsError, DnsSettings, HostnameError, PodHostname, ResolverConfig, ResolverError,
-    host_network_hosts, is_hosts_file_managed, pod_hosts,
+    DnsConfig, DnsError, DnsSettings, HostnameError, PodHostname, PortMapping, Protocol,
+    ResolverConfig, ResolverError, host_network_hosts, is_hosts_file_managed, pod_hosts,
+    port_mappings,
 };
 use serde_json::{Value, from_value, json};
 
@@ -350,4 +351,37 @@ fn form_dns_fits_limits() {
         config.warnings[0].message,
         "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: 10.0.0.1 10.0.0.2 10.0.0.3"
     );
+}
+
+/// Upstream's `TestMakePortMappings`.
+#[test]
+fn make_port_mappings() {
+    let of = |host_network: bool| {
+        let pod = json!({"spec": {
+            "hostNetwork": host_network,
+            "containers": [{"name": "c", "ports": [
+                {"containerPort": 80, "hostPort": 8080, "hostIP": "127.0.0.1"},
+                {"containerPort": 81}, {"containerPort": 82, "hostPort": 0},
+            ]}],
+            "initContainers": [
+                {"name": "i", "ports": [{"containerPort": 1, "hostPort": 1}]},
+                {"name": "s", "restartPolicy": "Always", "ports": [{"containerPort": 53, "hostPort": 53, "protocol": "UDP"}]},
+            ],
+        }});
+        port_mappings(&from_value(pod).unwrap())
+    };
+    let mapping = |protocol, container_port, host_port, host_ip: &str| PortMapping {
+        protocol,
+        container_port,
+        host_port,
+        host_ip: host_ip.to_owned(),
+    };
+    assert_eq!(
+        of(false),
+        [
+            mapping(Protocol::Udp, 53, 53, ""),
+            mapping(Protocol::Tcp, 80, 8080, "127.0.0.1")
+        ]
+    );
+    assert_eq!(of(true), []);
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::Pod;
 use node_agent::security::{
     ContainerSecurity, ImageUser, NamespaceMode, Namespaces, SandboxSecurity, SeccompProfile,
-    SeccompSettings, SecurityError, SupplementalGroupsPolicy, verify_run_as_non_root,
+    SeccompSettings, SecurityError, SupplementalGroupsPolicy, sysctls, verify_run_as_non_root,
 };
 use serde_json::{Value, from_value, json};
 
@@ -269,4 +269,33 @@ fn what_is_not_done_is_refused_by_name() {
         .is_ok()
     );
     assert!(context(json!({}), json!({"procMount": "Some"})).is_err());
+}
+
+/// Upstream's `TestIsAllowed` of the package `sysctl`.
+#[test]
+fn is_allowed() {
+    let of = |name: &str, spec: Value| {
+        let mut spec = spec;
+        spec["containers"] = json!([]);
+        spec["securityContext"] = json!({"sysctls": [{"name": name, "value": "1"}]});
+        sysctls(&from_value(spec).unwrap())
+    };
+    for (name, shown) in [
+        ("kernel.shm_rmid_forced", "kernel.shm_rmid_forced"),
+        ("net/ipv4/tcp_syncookies", "net.ipv4.tcp_syncookies"),
+    ] {
+        let allowed = of(name, json!({})).unwrap();
+        assert_eq!(
+            allowed.into_iter().collect::<Vec<_>>(),
+            [(shown.to_owned(), "1".to_owned())]
+        );
+    }
+    for (name, spec) in [
+        ("kernel.panic", json!({})),
+        ("net.ipv4.ip_forward", json!({})),
+        ("net.ipv4.tcp_syncookies", json!({"hostNetwork": true})),
+        ("kernel.shm_rmid_forced", json!({"hostIPC": true})),
+    ] {
+        assert_eq!(of(name, spec), Err(SecurityError::Sysctl(name.into())));
+    }
 }

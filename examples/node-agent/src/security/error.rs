@@ -37,6 +37,9 @@ pub enum SecurityError {
     /// A seccomp profile of the node without its path, or with one that leads out of the directory.
     #[error("localhostProfile must be a relative path if seccompProfile type is Localhost")]
     LocalhostProfile,
+    /// A setting of the kernel that pods may not have.
+    #[error("forbidden sysctl: {0:?} not allowed")]
+    Sysctl(String),
     /// A field has a value that it cannot have.
     #[error("invalid {field} {value:?}")]
     Invalid {

@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{AppArmorProfile, Pod, PodSecurityContext, SecurityContext};
 
-use super::{Namespaces, SeccompProfile, SecurityError};
+use super::{Namespaces, SeccompProfile, SecurityError, sysctls};
 
 /// How the groups of a pod go together with those that its image gives the user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct SandboxSecurity {
     pub supplemental_groups: SupplementalGroups,
     /// Which system calls are let through.
     pub seccomp: SeccompProfile,
+    /// Settings of the kernel, by their names with dots.
+    pub sysctls: BTreeMap<String, String>,
     /// Whether a container in it will be privileged.
     pub privileged: bool,
 }
@@ -83,6 +87,7 @@ impl SandboxSecurity {
             run_as_group: context.and_then(|context| context.run_as_group),
             supplemental_groups: SupplementalGroups::of(context)?,
             seccomp: SeccompProfile::RuntimeDefault,
+            sysctls: sysctls(&spec)?,
             privileged: own.chain(ephemeral).any(is_privileged),
         })
     }
