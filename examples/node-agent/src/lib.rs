@@ -15,6 +15,7 @@
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
 //! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
+//! - [`probe`]: what probes say of containers.
 //!
 //! # Invariants
 //!
@@ -28,6 +29,7 @@ pub mod network;
 pub mod objects;
 pub mod pod;
 pub mod resources;
+pub mod probe;
 pub mod runtime;
 pub mod security;
 pub mod volume;

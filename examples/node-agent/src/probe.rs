@@ -1,0 +1,5 @@
+//! What probes say of containers.
+
+mod result;
+
+pub use result::{ProbeKind, ProbeOutcome, ProbeResults};
