@@ -2,5 +2,8 @@
 
 mod fixtures;
 
+mod backoff;
 mod init_containers;
+mod killing;
+mod labels;
 mod pod_actions;
