@@ -16,6 +16,7 @@
 //! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //! - [`probe`]: what probes say of containers.
+//! - [`status`]: what the API server is told of a pod.
 //!
 //! # Invariants
 //!
@@ -37,3 +38,4 @@ pub mod volume;
 mod warning;
 
 pub use warning::Warning;
+pub mod status;

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use super::{
     ContainerId, ObservedContainer, ObservedPod, RuntimeState, SandboxChange, sandbox_change,
 };
-use crate::pod::{RestartPolicy, is_deleting};
+use crate::pod::{RestartPolicy, is_deleting, is_sidecar};
 use crate::probe::ProbeResults;
 
 /// What is to be done to make what runs of a pod what its spec asks for.
@@ -109,7 +109,11 @@ pub fn is_restart_due(pod: &Pod, observed: &ObservedPod, name: &str) -> bool {
     match container.state {
         RuntimeState::Running => false,
         RuntimeState::Created | RuntimeState::Unknown => true,
-        RuntimeState::Exited => RestartPolicy::of(pod).restarts(container.exit_code),
+        RuntimeState::Exited => {
+            let mut sidecars = init_containers(pod).iter().filter(|spec| is_sidecar(spec));
+            sidecars.any(|spec| spec.name == name)
+                || RestartPolicy::of(pod).restarts(container.exit_code)
+        }
     }
 }
 

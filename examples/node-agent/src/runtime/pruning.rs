@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{ContainerId, ObservedPod, RuntimeState};
-use crate::pod::containers;
+use crate::pod::{PodContainer, containers};
 
 /// The init containers that ended and of whose name there is a newer one that ended.
 ///
@@ -31,7 +31,7 @@ fn of_init_containers<'a>(
     observed: &'a ObservedPod,
 ) -> impl Iterator<Item = ((&'a ContainerId, &'a str), RuntimeState)> {
     let names: HashSet<_> = containers(pod)
-        .filter(|container| container.is_init())
+        .filter(PodContainer::is_init)
         .map(|container| container.spec.name.clone())
         .collect();
     let found = observed.containers.iter();

@@ -16,6 +16,7 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 }
 
 /// A pod with this spec.
+#[expect(clippy::needless_pass_by_value, reason = "tables write specs in place")]
 pub(crate) fn pod(spec: Value) -> Pod {
     serde_json::from_value(json!({
         "metadata": {"uid": "12345678", "name": "foo", "namespace": "new"},

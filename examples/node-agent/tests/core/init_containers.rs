@@ -19,6 +19,14 @@ struct Expected {
     kill: Vec<String>,
 }
 
+/// A case: what it is called, the policy, the containers there are, what is done.
+type Case = (
+    &'static str,
+    &'static str,
+    Vec<(&'static str, State)>,
+    Expected,
+);
+
 fn compute(
     pod: &Pod,
     observed: &ObservedPod,
@@ -80,7 +88,7 @@ fn compute_pod_actions_with_init_containers() {
         kill_pod: true,
         ..Default::default()
     };
-    let cases: Vec<(&str, &str, Vec<(&str, State)>, Expected)> = vec![
+    let cases: Vec<Case> = vec![
         (
             "all done: regular ones start",
             "Always",
@@ -207,7 +215,7 @@ fn compute_pod_actions_with_init_containers_and_no_sandbox() {
         ..Default::default()
     };
     let finished = [("foo1", DONE), ("foo2", DONE), ("foo3", DONE)];
-    let cases: Vec<(&str, &str, Vec<(&str, State)>, Expected)> = vec![
+    let cases: Vec<Case> = vec![
         (
             "a new pod starts from the first",
             "Always",
@@ -274,7 +282,7 @@ fn compute_pod_actions_with_restartable_init_containers() {
     let running = [("init1", run), ("init2", run), ("init3", run)];
     let regular = [("foo1", run), ("foo2", run), ("foo3", run)];
     let ended = [("foo1", DONE), ("foo2", DONE), ("foo3", DONE)];
-    let cases: Vec<(&str, &str, Vec<(&str, State)>, Expected)> = vec![
+    let cases: Vec<Case> = vec![
         (
             "none was started: the first starts",
             "Always",

@@ -1,5 +1,10 @@
 //! What the agent decides, as tables that name the tests of the kubelet that they answer to.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "tables are made of helpers that are no tests themselves"
+)]
+
 mod fixtures;
 
 mod backoff;
@@ -7,3 +12,9 @@ mod init_containers;
 mod killing;
 mod labels;
 mod pod_actions;
+
+mod conditions;
+mod container_statuses;
+mod merging;
+mod phase;
+mod statuses;

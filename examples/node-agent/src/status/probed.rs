@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+
+use super::view::{View, end};
+use crate::pod::{ContainerKind, PodContainer, containers};
+use crate::probe::{ProbeKind, ProbeOutcome, ProbeResults};
+use crate::runtime::{ObservedContainer, ObservedPod};
+
+/// A container that is older than the agent by this much keeps what was said of it.
+const OLDER_THAN_AGENT: Duration = Duration::from_secs(10);
+
+/// Says of containers whether they have started and are ready.
+///
+/// A container that ran before the agent did is what it was said to be before, until its probes say
+/// otherwise: an agent that starts makes no pod unready.
+/// Answers to kubelet's `prober.UpdatePodStatus`.
+pub(super) fn apply_probes(
+    pod: &Pod,
+    observed: &ObservedPod,
+    previous: &[ContainerStatus],
+    probes: &dyn ProbeResults,
+    agent_started_at: Timestamp,
+    statuses: &mut [ContainerStatus],
+) {
+    for container in containers(pod) {
+        let name = &container.spec.name;
+        let Some(status) = statuses.iter_mut().find(|it| it.name == *name) else {
+            continue;
+        };
+        let running = observed
+            .container(name)
+            .filter(|_| matches!(View::of(status), View::Running));
+        let old = previous
+            .iter()
+            .find(|old| old.name == *name && old.container_id == status.container_id);
+        let kept = old.filter(|_| running.is_some_and(|it| is_older(it, agent_started_at)));
+
+        let (started, ready) = match running {
+            None => (false, false),
+            Some(running) => {
+                let started = said(probes, ProbeKind::Startup, &container, running)
+                    .or(kept.and_then(|kept| kept.started))
+                    .unwrap_or_default();
+                let ready = said(probes, ProbeKind::Readiness, &container, running)
+                    .or(kept.map(|kept| kept.ready))
+                    .unwrap_or_default();
+                (started, started && ready)
+            }
+        };
+        status.started = Some(started);
+        status.ready = match container.kind {
+            ContainerKind::Init => end(status).is_some_and(|end| end.exit_code == 0),
+            ContainerKind::Ephemeral => false,
+            ContainerKind::Sidecar | ContainerKind::Regular => ready,
+        };
+        if container.kind == ContainerKind::Ephemeral {
+            status.started = None;
+        }
+    }
+}
+
+/// What the probe of a kind says of a container: yes if there is none.
+fn said(
+    probes: &dyn ProbeResults,
+    kind: ProbeKind,
+    container: &PodContainer<'_>,
+    running: &ObservedContainer,
+) -> Option<bool> {
+    let spec = &container.spec;
+    let probe = match kind {
+        ProbeKind::Startup => &spec.startup_probe,
+        ProbeKind::Readiness => &spec.readiness_probe,
+        ProbeKind::Liveness => &spec.liveness_probe,
+    };
+    if probe.is_none() {
+        return Some(true);
+    }
+    let outcome = probes.result(kind, &running.id)?;
+    Some(outcome == ProbeOutcome::Success)
+}
+
+fn is_older(container: &ObservedContainer, agent_started_at: Timestamp) -> bool {
+    let older = SignedDuration::try_from(OLDER_THAN_AGENT).unwrap_or(SignedDuration::MAX);
+    container
+        .started_at
+        .is_some_and(|started_at| agent_started_at.duration_since(started_at) > older)
+}
