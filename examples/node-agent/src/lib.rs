@@ -17,6 +17,7 @@
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //! - [`probe`]: what probes say of containers.
 //! - [`status`]: what the API server is told of a pod.
+//! - [`worker`]: what a pod's worker does next.
 //!
 //! # Invariants
 //!
@@ -39,3 +40,4 @@ mod warning;
 
 pub use warning::Warning;
 pub mod status;
+pub mod worker;

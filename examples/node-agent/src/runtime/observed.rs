@@ -123,4 +123,9 @@ impl ObservedPod {
         let mut containers = self.containers.iter();
         containers.any(|container| container.state == RuntimeState::Running)
     }
+
+    /// Whether no container runs and no sandbox is ready.
+    pub fn is_at_rest(&self) -> bool {
+        !self.is_running() && self.sandboxes.iter().all(|sandbox| !sandbox.is_ready)
+    }
 }

@@ -18,3 +18,8 @@ mod container_statuses;
 mod merging;
 mod phase;
 mod statuses;
+
+mod grace;
+mod worker_properties;
+mod worker_updates;
+mod workers;

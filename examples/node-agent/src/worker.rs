@@ -1,0 +1,23 @@
+//! What a pod's worker does next.
+//!
+//! Each pod uid has one worker, and it goes one way: it syncs the pod, terminates it, and cleans up
+//! after it. [`WorkerState::decide`] is what an update does to one worker; [`PodWorkers`] is all of
+//! them, with what they have to agree on. Nothing here waits or runs: effects say what to do.
+
+mod effect;
+mod grace;
+mod known;
+mod predicates;
+mod state;
+mod static_order;
+mod turn;
+mod update;
+mod workers;
+
+pub use effect::{Delay, Effect, RetryDelays};
+pub use grace::effective_grace;
+pub use known::KnownWorker;
+pub use state::{Reaction, Stage, WorkerState};
+pub use turn::{Failure, Outcome, Turn, Work};
+pub use update::{Kill, KillCause, PodUpdate, Subject, UpdateKind, Waiter};
+pub use workers::PodWorkers;

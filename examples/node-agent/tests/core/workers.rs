@@ -1,0 +1,492 @@
+//! What updates do to workers, and what their turns come to.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use node_agent::pod::{PodName, PodUid};
+use node_agent::runtime::ObservedPod;
+use node_agent::status::Eviction;
+use node_agent::worker::{
+    Delay, Effect, Failure, Kill, KillCause, KnownWorker, Outcome, PodUpdate, PodWorkers, Stage,
+    Subject, Turn, UpdateKind, Waiter, Work,
+};
+use serde_json::json;
+
+use crate::fixtures::{at, in_sandbox, running};
+
+pub(crate) fn named(uid: &str, name: &str) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {"uid": uid, "name": name, "namespace": "ns"},
+        "spec": {"terminationGracePeriodSeconds": 30, "containers": [{"name": "a"}]},
+    }))
+    .unwrap()
+}
+
+pub(crate) fn fixed(uid: &str, name: &str) -> Pod {
+    let mut pod = named(uid, name);
+    pod.metadata.annotations = Some([("kubernetes.io/config.source".into(), "file".into())].into());
+    pod
+}
+
+pub(crate) fn deleted(mut pod: Pod, grace: i64) -> Pod {
+    pod.metadata.deletion_timestamp = Some(Time(at(0)));
+    pod.metadata.deletion_grace_period_seconds = Some(grace);
+    pod
+}
+
+pub(crate) fn in_phase(mut pod: Pod, phase: &str) -> Pod {
+    pod.status.get_or_insert_default().phase = Some(phase.into());
+    pod
+}
+
+pub(crate) fn update(kind: UpdateKind, pod: Pod) -> PodUpdate {
+    let subject = Subject::Configured {
+        pod: Arc::new(pod),
+        mirror: None,
+    };
+    PodUpdate {
+        kind,
+        subject,
+        kill: None,
+    }
+}
+
+pub(crate) fn kill(pod: Pod, grace: Option<u64>, waiter: u64) -> PodUpdate {
+    let kill = Kill {
+        cause: KillCause::Evicted,
+        grace: grace.map(Duration::from_secs),
+        status: Some(Eviction {
+            reason: "Evicted".into(),
+            message: "no room".into(),
+        }),
+        waiter: Some(Waiter(waiter)),
+    };
+    PodUpdate {
+        kill: Some(kill),
+        ..update(UpdateKind::Kill, pod)
+    }
+}
+
+pub(crate) fn orphan(uid: &str, name: &str) -> PodUpdate {
+    let observed = ObservedPod::unknown(PodUid::new(uid), PodName::new("ns", name));
+    let subject = Subject::Orphan(Arc::new(observed));
+    PodUpdate {
+        kind: UpdateKind::Kill,
+        subject,
+        kill: None,
+    }
+}
+
+pub(crate) fn uid(uid: &str) -> PodUid {
+    PodUid::new(uid)
+}
+
+/// Workers that are driven by hand.
+#[derive(Default)]
+pub(crate) struct Rig {
+    pub(crate) workers: PodWorkers,
+    now: i64,
+}
+
+impl Rig {
+    pub(crate) fn update(&mut self, update: PodUpdate) -> Vec<Effect> {
+        self.now += 1;
+        self.workers.update(update, None, at(self.now))
+    }
+
+    pub(crate) fn begin(&mut self, of: &str) -> Turn {
+        self.now += 1;
+        self.workers.begin(&uid(of), at(self.now)).0
+    }
+
+    pub(crate) fn work(&mut self, of: &str) -> Work {
+        match self.begin(of) {
+            Turn::Work(work) => work,
+            turn => panic!("{of} has no work: {turn:?}"),
+        }
+    }
+
+    pub(crate) fn complete(&mut self, of: &str, work: &Work, outcome: Outcome) -> Vec<Effect> {
+        self.now += 1;
+        self.workers.complete(&uid(of), work, outcome, at(self.now))
+    }
+
+    /// A turn that goes well; returns the stage that it was of.
+    pub(crate) fn turn(&mut self, of: &str) -> Stage {
+        let work = self.work(of);
+        self.complete(of, &work, Outcome::Done);
+        work.stage()
+    }
+
+    pub(crate) fn stage(&self, of: &str) -> Option<(Stage, bool)> {
+        let state = self.workers.get(&uid(of))?;
+        Some((state.stage(), state.is_finished()))
+    }
+
+    pub(crate) fn grace(&self, of: &str) -> Option<u64> {
+        let state = self.workers.get(&uid(of))?;
+        state.grace().map(|grace| grace.as_secs())
+    }
+}
+
+/// A worker after some turns.
+pub(crate) fn rig(turns: usize, updates: Vec<PodUpdate>) -> Rig {
+    let mut rig = Rig::default();
+    for update in updates {
+        rig.update(update);
+    }
+    for _ in 0..turns {
+        rig.turn("1");
+    }
+    rig
+}
+
+use UpdateKind::{Create, Sync, Update};
+
+#[test]
+fn update_pod_for_runtime_pod() {
+    let mut rig = Rig::default();
+    let synced = PodUpdate {
+        kind: Sync,
+        ..orphan("1", "web")
+    };
+    assert_eq!(rig.update(synced), [], "it can only be killed");
+    assert_eq!(rig.stage("1"), None);
+
+    rig.update(orphan("1", "web"));
+    let work = rig.work("1");
+    assert!(matches!(&work, Work::TerminateOrphan(observed) if observed.uid == uid("1")));
+    assert_eq!(
+        rig.complete("1", &work, Outcome::Done),
+        [Effect::Stop(uid("1"))]
+    );
+    assert_eq!(rig.stage("1"), None, "nothing is kept of it");
+
+    // A source comes to have it while it is ended: the source's pod is ended.
+    rig.update(orphan("1", "web"));
+    rig.update(update(Update, named("1", "web")));
+    let work = rig.work("1");
+    assert!(matches!(&work, Work::Terminate { .. }), "{work:?}");
+}
+
+#[test]
+fn update_pod_does_not_forget_sync_pod_kill() {
+    let mut rig = rig(1, vec![update(Create, named("1", "web"))]);
+    rig.update(kill(named("1", "web"), Some(10), 7));
+    rig.update(update(Update, named("1", "web")));
+    let work = rig.work("1");
+    let Work::Terminate { grace, status, .. } = &work else {
+        panic!("{work:?}");
+    };
+    assert_eq!(*grace, Some(Duration::from_secs(10)));
+    assert_eq!(status.as_ref().map(|it| &*it.reason), Some("Evicted"));
+    let effects = rig.complete("1", &work, Outcome::Done);
+    assert_eq!(effects[0], Effect::Release(Waiter(7)));
+    assert_eq!(
+        effects.last(),
+        Some(&Effect::Wake(uid("1"))),
+        "it goes on by itself"
+    );
+    assert_eq!(rig.turn("1"), Stage::Terminated);
+    assert_eq!(rig.begin("1"), Turn::Stop);
+}
+
+#[test]
+fn terminal_phase_transition() {
+    let mut rig = Rig::default();
+    let pod = named("1", "web");
+    rig.update(update(Create, pod.clone()));
+    assert_eq!(rig.turn("1"), Stage::Sync);
+    rig.update(update(Sync, in_phase(pod.clone(), "Running")));
+    assert_eq!(rig.turn("1"), Stage::Sync);
+    assert!(!rig.workers.is_pod_termination_requested(&uid("1")));
+
+    // The pod ends by itself, or the API says so.
+    let mut by_itself = Rig {
+        workers: rig.workers.clone(),
+        now: rig.now,
+    };
+    by_itself.update(update(Sync, pod.clone()));
+    let work = by_itself.work("1");
+    let effects = by_itself.complete("1", &work, Outcome::PodEnded);
+    let now = Effect::Requeue(uid("1"), Delay::Exactly(Duration::ZERO));
+    assert_eq!(effects, [now, Effect::Wake(uid("1"))]);
+    rig.update(update(Update, in_phase(pod, "Failed")));
+    for mut rig in [rig, by_itself] {
+        assert!(rig.workers.is_pod_termination_requested(&uid("1")));
+        assert_eq!(rig.turn("1"), Stage::Terminating);
+        assert!(rig.workers.is_pod_known_terminated(&uid("1")));
+        assert!(!rig.workers.should_pod_be_finished(&uid("1")));
+        assert_eq!(rig.turn("1"), Stage::Terminated);
+        assert!(rig.workers.should_pod_be_finished(&uid("1")));
+    }
+}
+
+#[test]
+fn pods_that_had_ended_before_the_agent_started_are_cleaned_up_after() {
+    let pod = in_phase(named("1", "web"), "Succeeded");
+    let mut at_rest = in_sandbox(&pod);
+    at_rest.sandboxes[0].is_ready = false;
+    for (observed, stage) in [
+        (Some(at_rest), Stage::Terminated),
+        (Some(in_sandbox(&pod)), Stage::Terminating),
+        (Some(running(&pod)), Stage::Terminating),
+        (None, Stage::Terminating),
+    ] {
+        let mut workers = PodWorkers::default();
+        workers.update(update(Create, pod.clone()), observed.as_ref(), at(0));
+        let (turn, _) = workers.begin(&uid("1"), at(1));
+        assert!(
+            matches!(&turn, Turn::Work(work) if work.stage() == stage),
+            "{turn:?}"
+        );
+    }
+}
+
+#[test]
+fn complete_work_enqueue() {
+    let delays = [
+        (Outcome::Done, Delay::Jittered(Duration::from_secs(60))),
+        (Outcome::PodEnded, Delay::Exactly(Duration::ZERO)),
+        (
+            Outcome::Failed(Failure::NetworkNotReady),
+            Delay::Jittered(Duration::from_secs(1)),
+        ),
+        (
+            Outcome::Failed(Failure::Other),
+            Delay::Jittered(Duration::from_secs(10)),
+        ),
+        (Outcome::Cancelled, Delay::Jittered(Duration::from_secs(10))),
+        (
+            Outcome::Failed(Failure::Backoff { expiry: at(23) }),
+            Delay::Exactly(Duration::from_secs(20)),
+        ),
+        (
+            Outcome::Failed(Failure::Backoff { expiry: at(300) }),
+            Delay::Exactly(Duration::from_secs(60)),
+        ),
+        (
+            Outcome::Failed(Failure::Backoff { expiry: at(0) }),
+            Delay::Exactly(Duration::ZERO),
+        ),
+    ];
+    for (outcome, delay) in delays {
+        let mut rig = Rig::default();
+        rig.update(update(Create, named("1", "web")));
+        let work = rig.work("1");
+        let effects = rig.complete("1", &work, outcome);
+        assert_eq!(effects[0], Effect::Requeue(uid("1"), delay), "{outcome:?}");
+    }
+    let jittered = Delay::Jittered(Duration::from_secs(10));
+    assert_eq!(jittered.with_chance(0.0), Duration::from_secs(10));
+    assert_eq!(jittered.with_chance(1.0), Duration::from_secs(15));
+    assert_eq!(
+        Delay::Exactly(Duration::from_secs(3)).with_chance(1.0),
+        Duration::from_secs(3)
+    );
+}
+
+#[test]
+fn an_update_that_comes_during_a_turn_is_next() {
+    let mut rig = Rig::default();
+    rig.update(update(Create, named("1", "web")));
+    let work = rig.work("1");
+    rig.update(update(Sync, named("1", "web")));
+    rig.update(update(Update, named("1", "web")));
+    let effects = rig.complete("1", &work, Outcome::Done);
+    assert_eq!(effects.last(), Some(&Effect::Wake(uid("1"))));
+    let Work::Sync { kind, .. } = rig.work("1") else {
+        panic!("not synced")
+    };
+    assert_eq!(kind, Update, "only the newest is kept");
+    assert_eq!(rig.begin("1"), Turn::Nothing);
+}
+
+#[test]
+fn static_pod_exclusion() {
+    let mut rig = Rig::default();
+    for of in ["1", "2", "3"] {
+        rig.update(update(Create, fixed(of, "web")));
+    }
+    rig.update(update(Create, named("4", "web")));
+    assert_eq!(rig.turn("4"), Stage::Sync, "others are not concerned");
+    assert_eq!(rig.begin("2"), Turn::NotYet, "the first comes first");
+    assert_eq!(rig.turn("1"), Stage::Sync);
+    assert_eq!(rig.begin("2"), Turn::NotYet, "the first runs");
+    assert!(
+        !rig.workers
+            .is_static_pod_terminating(&PodName::new("ns", "web"))
+    );
+
+    // The second is removed before it has started.
+    rig.update(PodUpdate {
+        kind: UpdateKind::Kill,
+        ..kill(fixed("2", "web"), None, 7)
+    });
+    let (turn, effects) = rig.workers.begin(&uid("2"), at(50));
+    assert_eq!(turn, Turn::Stop);
+    assert_eq!(
+        effects,
+        [Effect::Release(Waiter(7)), Effect::Stop(uid("2"))]
+    );
+    assert_eq!(rig.stage("2"), Some((Stage::Terminated, true)));
+
+    rig.update(update(UpdateKind::Kill, fixed("1", "web")));
+    assert!(
+        rig.workers
+            .is_static_pod_terminating(&PodName::new("ns", "web"))
+    );
+    assert_eq!(rig.turn("1"), Stage::Terminating);
+    assert_eq!(rig.begin("3"), Turn::NotYet, "the first is still there");
+    assert_eq!(rig.turn("1"), Stage::Terminated);
+    assert_eq!(rig.turn("3"), Stage::Sync);
+}
+
+#[test]
+fn sync_known_pods() {
+    let mut rig = Rig::default();
+    for of in ["running", "ending", "done", "orphan", "new"] {
+        rig.update(update(Create, named(of, of)));
+    }
+    rig.update(update(Create, fixed("static", "static")));
+    for of in ["running", "ending", "done", "orphan", "static"] {
+        rig.turn(of);
+    }
+    for of in ["ending", "done"] {
+        rig.update(update(Update, deleted(named(of, of), 5)));
+    }
+    rig.turn("done");
+    rig.turn("done");
+    rig.update(orphan("runtime", "runtime"));
+
+    assert!(
+        rig.workers.could_have_running_containers(&uid("nobody")),
+        "nobody has spoken yet"
+    );
+    assert!(!rig.workers.should_pod_content_be_removed(&uid("nobody")));
+    let desired = ["running", "ending", "done", "static"].map(uid);
+    let (known, effects) = rig
+        .workers
+        .sync_known_pods(&HashSet::from(desired), at(100));
+    let worker = |stage| KnownWorker {
+        stage,
+        is_orphan: false,
+        has_config: true,
+        is_static: false,
+    };
+    let expected = [
+        ("done", worker(Stage::Terminated)),
+        ("ending", worker(Stage::Terminating)),
+        (
+            "orphan",
+            KnownWorker {
+                is_orphan: true,
+                ..worker(Stage::Terminating)
+            },
+        ),
+        ("running", worker(Stage::Sync)),
+        (
+            "runtime",
+            KnownWorker {
+                is_orphan: true,
+                has_config: false,
+                ..worker(Stage::Terminating)
+            },
+        ),
+        (
+            "static",
+            KnownWorker {
+                is_static: true,
+                ..worker(Stage::Sync)
+            },
+        ),
+    ];
+    assert_eq!(known, expected.map(|(of, worker)| (uid(of), worker)).into());
+    let mut woken: Vec<_> = effects.iter().map(|effect| format!("{effect:?}")).collect();
+    woken.sort();
+    assert_eq!(woken.len(), 3, "{woken:?}");
+    assert!(
+        effects.contains(&Effect::Stop(uid("new"))),
+        "it has never started"
+    );
+    assert!(effects.contains(&Effect::Wake(uid("orphan"))));
+    assert_eq!(rig.begin("new"), Turn::Stop);
+    assert_eq!(rig.grace("orphan"), Some(30));
+
+    assert!(!rig.workers.could_have_running_containers(&uid("nobody")));
+    assert!(rig.workers.should_pod_content_be_removed(&uid("nobody")));
+    assert!(rig.workers.should_pod_runtime_be_removed(&uid("done")));
+    assert!(rig.workers.should_pod_content_be_removed(&uid("done")));
+    assert!(!rig.workers.should_pod_content_be_removed(&uid("running")));
+    assert!(
+        !rig.workers
+            .should_pod_containers_be_terminating(&uid("ending")),
+        "it has not seen it yet"
+    );
+    rig.turn("ending");
+    assert!(
+        rig.workers
+            .should_pod_containers_be_terminating(&uid("ending"))
+    );
+
+    assert_eq!(rig.turn("orphan"), Stage::Terminating);
+    assert_eq!(rig.turn("orphan"), Stage::Terminated);
+    let (known, _) = rig.workers.sync_known_pods(&HashSet::new(), at(200));
+    assert!(
+        !known.contains_key(&uid("orphan")),
+        "nobody has it, and it is finished"
+    );
+    assert!(!known.contains_key(&uid("done")));
+}
+
+#[test]
+fn a_uid_that_comes_again_begins_anew() {
+    let pod = || fixed("1", "web");
+    let mut rig = rig(1, vec![update(Create, pod())]);
+    rig.update(update(UpdateKind::Kill, pod()));
+    assert_eq!(
+        rig.update(update(Create, pod())),
+        [],
+        "it is still being ended"
+    );
+    let desired = HashSet::from([uid("1")]);
+    let (known, _) = rig.workers.sync_known_pods(&desired, at(100));
+    assert_eq!(known[&uid("1")].stage, Stage::Terminating);
+    rig.turn("1");
+    rig.turn("1");
+    let (known, _) = rig.workers.sync_known_pods(&desired, at(101));
+    assert!(known.is_empty(), "it is to be created");
+    rig.update(update(Create, pod()));
+    assert_eq!(rig.turn("1"), Stage::Sync);
+}
+
+#[test]
+fn evicted_pods_leave_nothing_behind() {
+    let mut rig = rig(1, vec![update(Create, named("1", "web"))]);
+    assert!(!rig.workers.should_pod_content_be_removed(&uid("1")));
+    rig.update(kill(named("1", "web"), None, 7));
+    assert!(rig.workers.should_pod_content_be_removed(&uid("1")));
+}
+
+#[test]
+fn a_mirror_that_is_told_once_is_not_forgotten() {
+    let pod = Arc::new(fixed("1", "web"));
+    let mirror = Arc::new(named("9", "web"));
+    let mut rig = Rig::default();
+    let subject = Subject::Configured {
+        pod: pod.clone(),
+        mirror: Some(mirror.clone()),
+    };
+    rig.update(PodUpdate {
+        kind: Create,
+        subject,
+        kill: None,
+    });
+    let work = rig.work("1");
+    assert!(matches!(&work, Work::Sync { mirror: Some(it), .. } if *it == mirror));
+    rig.complete("1", &work, Outcome::PodEnded);
+    assert_eq!(rig.turn("1"), Stage::Terminating);
+}
