@@ -132,7 +132,7 @@ impl PodWorkers {
         }
         let work = work_of(state, &update);
         state.has_seen_termination |= state.terminating_at.is_some();
-        state.active = Some(update.after(state.active.take()));
+        state.active = Some(update);
         (work.map_or(Turn::Nothing, Turn::Work), Vec::new())
     }
 
@@ -231,24 +231,4 @@ fn work_of(state: &WorkerState, update: &PodUpdate) -> Option<Work> {
         },
         Stage::Terminated => Work::CleanUp { pod },
     })
-}
-
-impl PodUpdate {
-    /// This update, with the mirror that the one before it told and this one does not.
-    fn after(mut self, before: Option<Self>) -> Self {
-        let Some(before) = before else {
-            return self;
-        };
-        if let (
-            Subject::Configured { mirror, .. },
-            Subject::Configured {
-                mirror: Some(known),
-                ..
-            },
-        ) = (&mut self.subject, before.subject)
-        {
-            mirror.get_or_insert(known);
-        }
-        self
-    }
 }

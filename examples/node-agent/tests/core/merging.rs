@@ -57,6 +57,10 @@ fn merge_pod_status() {
         ["example.com/lit=True", "Ready=False"]
     );
 
+    // A phase that is not terminal is told with its reason.
+    let (phase, reason, _) = merged(old.clone(), with("Running", vec![]), MayRun);
+    assert_eq!((phase, reason), (json!("Running"), json!("New")));
+
     // A terminal phase is withheld while containers may run.
     let (phase, reason, conditions) = merged(old.clone(), with("Failed", ready()), MayRun);
     assert_eq!((phase, reason), (json!("Running"), json!("Old")));

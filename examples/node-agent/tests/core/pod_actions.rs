@@ -254,6 +254,20 @@ fn compute_pod_actions_table() {
             },
         ),
         (
+            "a sandbox that is gone altogether is made again even under Never",
+            "Never",
+            |_, observed| {
+                observed.sandboxes.clear();
+                exit(observed, [Some(1), None, None]);
+            },
+            Expected {
+                kill_pod: true,
+                sandbox: Some(0),
+                start: &[0, 1, 2],
+                kill: &[],
+            },
+        ),
+        (
             "no sandbox for a pod that succeeded under OnFailure",
             "OnFailure",
             |_, observed| {

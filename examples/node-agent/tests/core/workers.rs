@@ -346,6 +346,20 @@ fn static_pod_exclusion() {
 }
 
 #[test]
+fn static_pods_that_are_being_ended_are_not_waited_for() {
+    let mut rig = Rig::default();
+    for of in ["1", "2", "3"] {
+        rig.update(update(Create, fixed(of, "web")));
+    }
+    // Nobody has woken the first two yet.
+    for of in ["1", "2"] {
+        rig.update(update(UpdateKind::Kill, fixed(of, "web")));
+    }
+    assert_eq!(rig.turn("3"), Stage::Sync);
+    assert_eq!(rig.begin("1"), Turn::Stop);
+}
+
+#[test]
 fn sync_known_pods() {
     let mut rig = Rig::default();
     for of in ["running", "ending", "done", "orphan", "new"] {
@@ -472,21 +486,22 @@ fn evicted_pods_leave_nothing_behind() {
 }
 
 #[test]
-fn a_mirror_that_is_told_once_is_not_forgotten() {
+fn a_sync_is_told_of_the_mirror() {
     let pod = Arc::new(fixed("1", "web"));
     let mirror = Arc::new(named("9", "web"));
     let mut rig = Rig::default();
-    let subject = Subject::Configured {
-        pod: pod.clone(),
-        mirror: Some(mirror.clone()),
-    };
-    rig.update(PodUpdate {
-        kind: Create,
-        subject,
-        kill: None,
-    });
-    let work = rig.work("1");
-    assert!(matches!(&work, Work::Sync { mirror: Some(it), .. } if *it == mirror));
-    rig.complete("1", &work, Outcome::PodEnded);
-    assert_eq!(rig.turn("1"), Stage::Terminating);
+    for known in [Some(mirror), None] {
+        let subject = Subject::Configured {
+            pod: pod.clone(),
+            mirror: known.clone(),
+        };
+        rig.update(PodUpdate {
+            kind: Sync,
+            subject,
+            kill: None,
+        });
+        let work = rig.work("1");
+        assert!(matches!(&work, Work::Sync { mirror, .. } if *mirror == known));
+        rig.complete("1", &work, Outcome::Done);
+    }
 }
