@@ -88,7 +88,7 @@ pub enum KillReason {
 pub fn compute_pod_actions(
     pod: &Pod,
     observed: &ObservedPod,
-    probes: &impl ProbeResults,
+    probes: &dyn ProbeResults,
 ) -> PodActions {
     match sandbox_change(pod, observed) {
         SandboxChange::Replace { old, attempt } => start_over(pod, observed, old, attempt),
@@ -185,7 +185,7 @@ fn start_over(
 fn carry_on(
     pod: &Pod,
     observed: &ObservedPod,
-    probes: &impl ProbeResults,
+    probes: &dyn ProbeResults,
     id: Arc<str>,
 ) -> PodActions {
     let mut actions = PodActions::new(SandboxAction::Keep { id });

@@ -14,7 +14,7 @@ use crate::runtime::{ObservedContainer, ObservedPod, RuntimeState, container_has
 pub(super) fn compute(
     pod: &Pod,
     observed: &ObservedPod,
-    probes: &impl ProbeResults,
+    probes: &dyn ProbeResults,
     actions: &mut PodActions,
 ) -> bool {
     let init = init_containers(pod);
@@ -60,8 +60,8 @@ pub(super) fn compute(
 }
 
 /// What has come of looking at init containers so far.
-struct Scan<'a, P> {
-    probes: &'a P,
+struct Scan<'a> {
+    probes: &'a dyn ProbeResults,
     /// Whether an init container that failed is run again.
     may_fail: bool,
     /// The place of the last init container.
@@ -72,7 +72,7 @@ struct Scan<'a, P> {
     actions: &'a mut PodActions,
 }
 
-impl<P: ProbeResults> Scan<'_, P> {
+impl Scan<'_> {
     /// Looks at the furthest init container that was started. Returns whether the pod may go on.
     fn init_container(
         &mut self,

@@ -11,7 +11,7 @@ use crate::runtime::{ObservedContainer, ObservedPod, RuntimeState, container_has
 pub(super) fn compute(
     pod: &Pod,
     observed: &ObservedPod,
-    probes: &impl ProbeResults,
+    probes: &dyn ProbeResults,
     actions: &mut PodActions,
 ) {
     let mut kept = 0;
@@ -48,7 +48,7 @@ pub(super) fn compute(
 fn reason_to_kill(
     spec: &Container,
     container: &ObservedContainer,
-    probes: &impl ProbeResults,
+    probes: &dyn ProbeResults,
 ) -> Option<(KillReason, &'static str)> {
     let failed = |kind| probes.result(kind, &container.id) == Some(ProbeOutcome::Failure);
     if container.hash != container_hash(spec) {
