@@ -30,14 +30,14 @@ pub mod environment;
 pub mod network;
 pub mod objects;
 pub mod pod;
-pub mod resources;
 pub mod probe;
+pub mod resources;
 pub mod runtime;
 pub mod security;
+pub mod status;
 pub mod volume;
+pub mod worker;
 
 mod warning;
 
 pub use warning::Warning;
-pub mod status;
-pub mod worker;
