@@ -1,0 +1,4 @@
+//! The two services of CRI, as the fake has them.
+
+mod images;
+mod runtime;
