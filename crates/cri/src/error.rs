@@ -7,6 +7,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tonic::{Code, Status};
 
+use crate::MAX_MESSAGE_SIZE;
+
 /// Why a call did not succeed, by what the caller would do next.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
@@ -140,6 +142,15 @@ impl Error {
         })
     }
 
+    pub(crate) fn too_large(method: &'static str, size: usize) -> Self {
+        Self::new(Failure {
+            method,
+            code: Code::ResourceExhausted,
+            message: format!("a request of {size} bytes is above the limit of {MAX_MESSAGE_SIZE}"),
+            unreachable: None,
+        })
+    }
+
     /// The runtime answered, and without what CRI has the answer hold.
     pub(crate) fn incomplete(method: &'static str, missing: &str) -> Self {
         Self::new(Failure {
@@ -170,7 +181,8 @@ impl Error {
             Code::Unimplemented => Self::Unimplemented(failure),
             Code::Unavailable => Self::Unavailable(failure),
             Code::DeadlineExceeded => Self::DeadlineExceeded(failure),
-            Code::ResourceExhausted => Self::ResourceExhausted(failure),
+            // Out of range is what tonic says of a message above the limit.
+            Code::ResourceExhausted | Code::OutOfRange => Self::ResourceExhausted(failure),
             _ => Self::Other(failure),
         }
     }
@@ -184,7 +196,7 @@ impl fmt::Display for Failure {
             Code::Unimplemented => "not implemented",
             Code::Unavailable => "unavailable",
             Code::DeadlineExceeded => "too late",
-            Code::ResourceExhausted => "exhausted",
+            Code::ResourceExhausted | Code::OutOfRange => "exhausted",
             _ => return write!(f, "{}: {}", self.method, self.message),
         };
         write!(f, "{}: {what}: {}", self.method, self.message)

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use prost::Message;
 use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status};
 
@@ -153,12 +154,18 @@ impl Call {
     }
 
     /// The request; the runtime is told how long anybody waits for its answer.
-    fn request<M>(&self, message: M) -> Request<M> {
+    ///
+    /// One that is too large is refused here: on a socket it would look like a lost connection.
+    fn request<M: Message>(&self, message: M) -> Result<Request<M>, Error> {
+        let size = message.encoded_len();
+        if size > MAX_MESSAGE_SIZE {
+            return Err(Error::too_large(self.method, size));
+        }
         let mut request = Request::new(message);
         if let Some(limit) = self.limit {
             request.set_timeout(limit);
         }
-        request
+        Ok(request)
     }
 
     fn answer<M>(

@@ -244,7 +244,22 @@ async fn a_message_above_the_limit_is_refused_and_the_next_call_goes_on() {
     let large = "x".repeat(kubewright_cri::MAX_MESSAGE_SIZE + 1);
     config.annotations.insert("large".to_owned(), large);
     let error = runtime.run_pod_sandbox(config, "").await.unwrap_err();
-    assert!(error.to_string().contains("RunPodSandbox"), "{error}");
+    assert!(matches!(error, Error::ResourceExhausted(_)), "{error:?}");
+    assert_eq!(error.method(), "RunPodSandbox");
+    runtime.version().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_above_the_limit_is_refused_and_the_next_call_goes_on() {
+    let (fake, runtime) = runtimes();
+    let mut large = v1::Image {
+        id: "large".to_owned(),
+        ..v1::Image::default()
+    };
+    large.username = "x".repeat(kubewright_cri::MAX_MESSAGE_SIZE + 1);
+    fake.add_image(large);
+    let error = runtime.list_images(None).await.unwrap_err();
+    assert!(matches!(error, Error::ResourceExhausted(_)), "{error:?}");
     runtime.version().await.unwrap();
 }
 

@@ -84,6 +84,20 @@ async fn many_calls_share_a_connection() {
 }
 
 #[tokio::test]
+async fn a_message_above_the_limit_is_refused_and_the_next_call_goes_on() {
+    let mut host = Host::new();
+    host.start().await;
+    let runtime = host.connect().await.unwrap();
+    let mut config = sandbox("web");
+    let large = "x".repeat(kubewright_cri::MAX_MESSAGE_SIZE + 1);
+    config.annotations.insert("large".to_owned(), large);
+    let call = timeout(DEADLINE, runtime.run_pod_sandbox(config, ""));
+    let error = call.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::ResourceExhausted(_)), "{error:?}");
+    runtime.version().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_absent_runtime_is_told_as_such() {
     let host = Host::new();
     let error = host.connect().await.unwrap_err();

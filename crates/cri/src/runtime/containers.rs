@@ -25,7 +25,7 @@ impl Runtime {
             pod_sandbox_id: sandbox_id.to_owned(),
             config: Some(config),
             sandbox_config: Some(sandbox),
-        });
+        })?;
         let answer = call
             .answer(self.runtime().create_container(request))
             .await?;
@@ -38,7 +38,7 @@ impl Runtime {
         let call = self.call("StartContainer");
         let request = call.request(v1::StartContainerRequest {
             container_id: id.to_owned(),
-        });
+        })?;
         call.answer(self.runtime().start_container(request)).await?;
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Runtime {
         let request = call.request(v1::StopContainerRequest {
             container_id: id.to_owned(),
             timeout: whole_seconds(grace),
-        });
+        })?;
         call.answer(self.runtime().stop_container(request)).await?;
         Ok(())
     }
@@ -61,7 +61,7 @@ impl Runtime {
         let call = self.call("RemoveContainer");
         let request = call.request(v1::RemoveContainerRequest {
             container_id: id.to_owned(),
-        });
+        })?;
         call.answer(self.runtime().remove_container(request))
             .await?;
         Ok(())
@@ -73,7 +73,7 @@ impl Runtime {
         filter: Option<v1::ContainerFilter>,
     ) -> Result<Vec<v1::Container>, Error> {
         let call = self.call("ListContainers");
-        let request = call.request(v1::ListContainersRequest { filter });
+        let request = call.request(v1::ListContainersRequest { filter })?;
         let answer = call.answer(self.runtime().list_containers(request)).await?;
         Ok(answer.containers)
     }
@@ -84,7 +84,7 @@ impl Runtime {
         let request = call.request(v1::ContainerStatusRequest {
             container_id: id.to_owned(),
             verbose: false,
-        });
+        })?;
         let answer = call
             .answer(self.runtime().container_status(request))
             .await?;
@@ -102,7 +102,7 @@ impl Runtime {
             container_id: id.to_owned(),
             linux: Some(resources),
             ..v1::UpdateContainerResourcesRequest::default()
-        });
+        })?;
         call.answer(self.runtime().update_container_resources(request))
             .await?;
         Ok(())
@@ -113,7 +113,7 @@ impl Runtime {
         let call = self.call("ReopenContainerLog");
         let request = call.request(v1::ReopenContainerLogRequest {
             container_id: id.to_owned(),
-        });
+        })?;
         call.answer(self.runtime().reopen_container_log(request))
             .await?;
         Ok(())

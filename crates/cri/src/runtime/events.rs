@@ -30,7 +30,7 @@ impl Runtime {
     /// of the stream.
     pub async fn container_events(&self) -> Result<Events, Error> {
         let call = Call::unlimited(METHOD);
-        let request = call.request(v1::GetEventsRequest {});
+        let request = call.request(v1::GetEventsRequest {})?;
         let stream = call
             .answer(self.runtime().get_container_events(request))
             .await?;

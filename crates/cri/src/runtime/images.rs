@@ -15,7 +15,7 @@ impl Runtime {
         filter: Option<v1::ImageFilter>,
     ) -> Result<Vec<v1::Image>, Error> {
         let call = self.call("ListImages");
-        let request = call.request(v1::ListImagesRequest { filter });
+        let request = call.request(v1::ListImagesRequest { filter })?;
         let answer = call.answer(self.images().list_images(request)).await?;
         Ok(answer.images)
     }
@@ -26,7 +26,7 @@ impl Runtime {
         let request = call.request(v1::ImageStatusRequest {
             image: Some(image),
             verbose: false,
-        });
+        })?;
         let answer = call.answer(self.images().image_status(request)).await?;
         Ok(answer.image)
     }
@@ -45,7 +45,7 @@ impl Runtime {
             image: Some(image),
             auth,
             sandbox_config: sandbox,
-        });
+        })?;
         let answer = call.answer(self.images().pull_image(request)).await?;
         let image_ref = Some(answer.image_ref).filter(|image| !image.is_empty());
         call.promised(image_ref, "image_ref")
@@ -54,7 +54,7 @@ impl Runtime {
     /// Removes an image, under all of its names. May be repeated.
     pub async fn remove_image(&self, image: v1::ImageSpec) -> Result<(), Error> {
         let call = self.call("RemoveImage");
-        let request = call.request(v1::RemoveImageRequest { image: Some(image) });
+        let request = call.request(v1::RemoveImageRequest { image: Some(image) })?;
         call.answer(self.images().remove_image(request)).await?;
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Runtime {
     /// What the file systems of images and of containers hold.
     pub async fn image_fs_info(&self) -> Result<v1::ImageFsInfoResponse, Error> {
         let call = self.call("ImageFsInfo");
-        let request = call.request(v1::ImageFsInfoRequest {});
+        let request = call.request(v1::ImageFsInfoRequest {})?;
         call.answer(self.images().image_fs_info(request)).await
     }
 }

@@ -21,7 +21,7 @@ impl Runtime {
         let request = call.request(v1::RunPodSandboxRequest {
             config: Some(config),
             runtime_handler: handler.to_owned(),
-        });
+        })?;
         let answer = call.answer(self.runtime().run_pod_sandbox(request)).await?;
         let id = Some(answer.pod_sandbox_id).filter(|id| !id.is_empty());
         call.promised(id, "pod_sandbox_id")
@@ -32,7 +32,7 @@ impl Runtime {
         let call = self.call("StopPodSandbox");
         let request = call.request(v1::StopPodSandboxRequest {
             pod_sandbox_id: id.to_owned(),
-        });
+        })?;
         call.answer(self.runtime().stop_pod_sandbox(request))
             .await?;
         Ok(())
@@ -43,7 +43,7 @@ impl Runtime {
         let call = self.call("RemovePodSandbox");
         let request = call.request(v1::RemovePodSandboxRequest {
             pod_sandbox_id: id.to_owned(),
-        });
+        })?;
         call.answer(self.runtime().remove_pod_sandbox(request))
             .await?;
         Ok(())
@@ -60,7 +60,7 @@ impl Runtime {
         let request = call.request(v1::PodSandboxStatusRequest {
             pod_sandbox_id: id.to_owned(),
             verbose: false,
-        });
+        })?;
         call.answer(self.runtime().pod_sandbox_status(request))
             .await
     }
@@ -71,7 +71,7 @@ impl Runtime {
         filter: Option<v1::PodSandboxFilter>,
     ) -> Result<Vec<v1::PodSandbox>, Error> {
         let call = self.call("ListPodSandbox");
-        let request = call.request(v1::ListPodSandboxRequest { filter });
+        let request = call.request(v1::ListPodSandboxRequest { filter })?;
         let answer = call
             .answer(self.runtime().list_pod_sandbox(request))
             .await?;

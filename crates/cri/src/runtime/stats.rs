@@ -14,7 +14,7 @@ impl Runtime {
         let call = self.call("ContainerStats");
         let request = call.request(v1::ContainerStatsRequest {
             container_id: id.to_owned(),
-        });
+        })?;
         let answer = call.answer(self.runtime().container_stats(request)).await?;
         call.promised(answer.stats, "stats")
     }
@@ -25,7 +25,7 @@ impl Runtime {
         filter: Option<v1::ContainerStatsFilter>,
     ) -> Result<Vec<v1::ContainerStats>, Error> {
         let call = self.call("ListContainerStats");
-        let request = call.request(v1::ListContainerStatsRequest { filter });
+        let request = call.request(v1::ListContainerStatsRequest { filter })?;
         let answer = call
             .answer(self.runtime().list_container_stats(request))
             .await?;
@@ -37,7 +37,7 @@ impl Runtime {
         let call = self.call("PodSandboxStats");
         let request = call.request(v1::PodSandboxStatsRequest {
             pod_sandbox_id: id.to_owned(),
-        });
+        })?;
         let answer = call
             .answer(self.runtime().pod_sandbox_stats(request))
             .await?;
@@ -50,7 +50,7 @@ impl Runtime {
         filter: Option<v1::PodSandboxStatsFilter>,
     ) -> Result<Vec<v1::PodSandboxStats>, Error> {
         let call = self.call("ListPodSandboxStats");
-        let request = call.request(v1::ListPodSandboxStatsRequest { filter });
+        let request = call.request(v1::ListPodSandboxStatsRequest { filter })?;
         let answer = call
             .answer(self.runtime().list_pod_sandbox_stats(request))
             .await?;

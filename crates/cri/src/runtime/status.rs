@@ -16,21 +16,21 @@ impl Runtime {
     pub async fn version(&self) -> Result<v1::VersionResponse, Error> {
         let call = self.call("Version");
         let version = AGENT_VERSION.to_owned();
-        let request = call.request(v1::VersionRequest { version });
+        let request = call.request(v1::VersionRequest { version })?;
         call.answer(self.runtime().version(request)).await
     }
 
     /// Whether the runtime and its network are ready.
     pub async fn status(&self) -> Result<v1::StatusResponse, Error> {
         let call = self.call("Status");
-        let request = call.request(v1::StatusRequest { verbose: false });
+        let request = call.request(v1::StatusRequest { verbose: false })?;
         call.answer(self.runtime().status(request)).await
     }
 
     /// What the agent has to follow; runtimes before CRI of Kubernetes 1.28 do not have it.
     pub async fn runtime_config(&self) -> Result<v1::RuntimeConfigResponse, Error> {
         let call = self.call("RuntimeConfig");
-        let request = call.request(v1::RuntimeConfigRequest {});
+        let request = call.request(v1::RuntimeConfigRequest {})?;
         call.answer(self.runtime().runtime_config(request)).await
     }
 
@@ -43,7 +43,7 @@ impl Runtime {
                     pod_cidr: pod_cidr.to_owned(),
                 }),
             }),
-        });
+        })?;
         call.answer(self.runtime().update_runtime_config(request))
             .await?;
         Ok(())

@@ -30,21 +30,21 @@ impl Runtime {
             container_id: id.to_owned(),
             cmd: command,
             timeout: timeout.map_or(0, whole_seconds),
-        });
+        })?;
         call.answer(self.runtime().exec_sync(request)).await
     }
 
     /// The URL at which a command can be run with its streams.
     pub async fn exec(&self, request: v1::ExecRequest) -> Result<String, Error> {
         let call = self.call("Exec");
-        let request = call.request(request);
+        let request = call.request(request)?;
         Ok(call.answer(self.runtime().exec(request)).await?.url)
     }
 
     /// The URL at which the streams of a running container are.
     pub async fn attach(&self, request: v1::AttachRequest) -> Result<String, Error> {
         let call = self.call("Attach");
-        let request = call.request(request);
+        let request = call.request(request)?;
         Ok(call.answer(self.runtime().attach(request)).await?.url)
     }
 
@@ -54,7 +54,7 @@ impl Runtime {
         let request = call.request(v1::PortForwardRequest {
             pod_sandbox_id: sandbox_id.to_owned(),
             port: ports,
-        });
+        })?;
         Ok(call.answer(self.runtime().port_forward(request)).await?.url)
     }
 }
