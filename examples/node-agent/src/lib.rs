@@ -11,13 +11,16 @@
 //!
 //! # The parts
 //!
-//! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
-//!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
+//! - [`config`]: how the agent works, from flags and a file.
+//! - [`source`]: where pods come from, and how what is wanted changes.
 //! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
+//! - [`worker`]: what a pod's worker does next.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //! - [`probe`]: what probes say of containers.
 //! - [`status`]: what the API server is told of a pod.
-//! - [`worker`]: what a pod's worker does next.
+//! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
+//!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
+//! - [`yaml`]: how manifests and configuration files are read.
 //!
 //! # Invariants
 //!
@@ -26,6 +29,7 @@
 //! - One pod uid has one worker, and a pod goes one way: it is synced, then terminated, then gone.
 //! - What is decided waits for nothing: engines take `now` and events and return what is to be done.
 
+pub mod config;
 pub mod environment;
 pub mod network;
 pub mod objects;
@@ -34,9 +38,11 @@ pub mod probe;
 pub mod resources;
 pub mod runtime;
 pub mod security;
+pub mod source;
 pub mod status;
 pub mod volume;
 pub mod worker;
+pub mod yaml;
 
 mod warning;
 

@@ -1,6 +1,7 @@
 //! What a pod is to the agent.
 
 mod containers;
+mod directory;
 mod grace;
 mod identity;
 mod kind;
@@ -9,6 +10,7 @@ mod restart;
 mod unsupported;
 
 pub use containers::{ContainerKind, PodContainer, containers, is_sidecar};
+pub use directory::{PodDirectory, is_mirror_of};
 pub use grace::{deletion_grace, termination_grace};
 pub use identity::{PodName, PodUid};
 pub use kind::{

@@ -1,0 +1,68 @@
+use std::fmt;
+use std::str::FromStr;
+
+use kubewright_quantity::Quantity;
+
+/// How little of something there may be left.
+#[derive(Clone, Copy, Debug)]
+pub enum Threshold {
+    /// This much.
+    Amount(Quantity),
+    /// This part of all there is, in percent.
+    Percentage(f64),
+}
+
+/// A text that is no threshold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidThreshold(String);
+
+/// What pods can be evicted for.
+pub(super) const SIGNALS: [&str; 6] = [
+    "memory.available",
+    "nodefs.available",
+    "nodefs.inodesFree",
+    "imagefs.available",
+    "imagefs.inodesFree",
+    "pid.available",
+];
+
+/// Upstream's defaults on Linux.
+pub(super) const DEFAULTS: [(&str, &str); 5] = [
+    ("memory.available", "100Mi"),
+    ("nodefs.available", "10%"),
+    ("nodefs.inodesFree", "5%"),
+    ("imagefs.available", "15%"),
+    ("imagefs.inodesFree", "5%"),
+];
+
+impl FromStr for Threshold {
+    type Err = InvalidThreshold;
+
+    fn from_str(text: &str) -> Result<Self, InvalidThreshold> {
+        let refuse = |why: &str| InvalidThreshold(format!("eviction threshold {text:?} {why}"));
+        if let Some(number) = text.strip_suffix('%') {
+            let percent: f64 = number.parse().map_err(|_| refuse("is no percentage"))?;
+            return if (0.0..=100.0).contains(&percent) {
+                Ok(Self::Percentage(percent))
+            } else {
+                Err(refuse("must be between 0% and 100%"))
+            };
+        }
+        let amount = Quantity::parse(text)
+            .map_err(|error| InvalidThreshold(format!("eviction threshold {text:?}: {error}")))?;
+        if amount.is_negative() {
+            return Err(refuse("must be positive"));
+        }
+        Ok(Self::Amount(amount))
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Amount(amount) => amount.fmt(f),
+            Self::Percentage(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
