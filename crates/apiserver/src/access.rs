@@ -1,6 +1,7 @@
 //! Who asks, and what they may do.
 //!
-//! Whoever reaches the server is its administrator, who may do everything. An administrator can
+//! Whoever reaches the server is its administrator, who may do everything, unless the listener says
+//! that it is a service account. An administrator can
 //! take the part of someone else (`kubectl --as`), who may do what the roles and role bindings
 //! in the server grant, and is told so by reviews (`kubectl auth can-i`).
 

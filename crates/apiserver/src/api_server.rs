@@ -11,6 +11,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::json;
 
+#[cfg(feature = "listener")]
+use crate::access::User;
 use crate::config::{Config, ConfigError};
 use crate::controllers::{Controllers, ControllersConfig};
 use crate::core::Core;
@@ -19,6 +21,8 @@ use crate::faults::{Faults, Recording};
 use crate::handler::refusal;
 use crate::request::WriteOptions;
 use crate::response::ResponseBody;
+#[cfg(feature = "listener")]
+use crate::tokens::ISSUER;
 
 /// The namespaces that every cluster has.
 const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -52,7 +56,7 @@ impl ApiServer {
     /// If the configuration cannot be.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        let core = Core::new(config);
+        let core = Core::new(config)?;
         core.create_system_namespaces();
         Ok(Self {
             core: Arc::new(core),
@@ -69,6 +73,14 @@ impl ApiServer {
     /// What a cluster does beside its API, such as collecting garbage; it acts only while it is driven.
     pub fn controllers(&self, config: ControllersConfig) -> Controllers {
         Controllers::new(Arc::clone(&self.core), config)
+    }
+
+    /// Whose token of a service account this is, if it is one that holds and is for this server.
+    #[cfg(feature = "listener")]
+    pub(crate) fn authenticate(&self, token: &str) -> Option<User> {
+        let audiences = [ISSUER.to_owned()];
+        let (user, _) = self.core.authenticate(token, &audiences).ok()?;
+        Some(user)
     }
 
     /// The faults that requests meet; none at first.

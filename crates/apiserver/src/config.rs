@@ -8,7 +8,7 @@ use kubewright_clock::Clock;
 /// How an [`ApiServer`](crate::ApiServer) is set up.
 ///
 /// Two servers of the same configuration that are sent the same requests in the same order give the
-/// same answers, names and uids included, if their clocks agree.
+/// same answers, names and uids included, if their clocks agree; but see [`TokenKey`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -34,6 +34,8 @@ pub struct Config {
     pub bookmark_interval: Duration,
     /// Whether watches may ask for their initial state (`sendInitialEvents`). Default: enabled.
     pub streaming_lists: StreamingLists,
+    /// What the tokens of service accounts are signed with. Default: a random key.
+    pub token_key: TokenKey,
     /// The most bytes that the body of a request may have. Default: 3 MiB.
     pub body_limit: usize,
 }
@@ -48,6 +50,21 @@ pub enum StreamingLists {
     Disabled,
 }
 
+/// What the tokens of service accounts are signed with.
+///
+/// A server keeps its key for as long as it lives; tokens of an earlier one are worth nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenKey {
+    /// A key that nobody else has. Tokens are then what differs between two equal servers.
+    #[default]
+    Random,
+    /// A key made of [`Config::seed`]: equal servers make equal tokens.
+    ///
+    /// Whoever knows the seed can make them too. This is for tests in one process, not for a
+    /// server that others reach.
+    Seeded,
+}
+
 /// A configuration that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -58,6 +75,9 @@ pub enum ConfigError {
     /// The range of watch timeouts holds nothing, or zero.
     #[error("watch_timeout must be a range of times longer than zero")]
     NoWatchTimeout,
+    /// The system gives no random bytes to make a key of.
+    #[error("the system's source of randomness failed")]
+    NoRandomness,
     /// Bookmarks without pause.
     #[error("bookmark_interval must be longer than zero")]
     NoBookmarkInterval,
@@ -73,6 +93,7 @@ impl Default for Config {
             watch_timeout: Duration::from_secs(30 * 60)..=Duration::from_secs(60 * 60),
             bookmark_interval: Duration::from_secs(60),
             streaming_lists: StreamingLists::default(),
+            token_key: TokenKey::default(),
             body_limit: 3 << 20,
         }
     }

@@ -26,7 +26,7 @@ pub(crate) use self::filter::Filter;
 pub(crate) use self::list::{Page, not_a_version};
 pub(crate) use self::update::Replaced;
 pub(crate) use self::watch::WatchEncoder;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::error::ApiError;
 use crate::faults::Faults;
 use crate::ids::Ids;
@@ -34,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::resource::Resource;
 use crate::store::{Bounds, Key, Store, Stored};
+use crate::tokens::Signer;
 
 /// The state of a server and the operations on it. Shared by `Arc`.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     pub(crate) store: Arc<Store>,
     pub(crate) ids: Ids,
+    /// Makes the tokens of service accounts, and knows them again.
+    pub(crate) signer: Signer,
     /// The definitions whose resources are served.
     definitions: Mutex<HashMap<Key, Served>>,
     /// What open watches are told to do.
@@ -53,8 +56,12 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(config: Config) -> Self {
-        Self {
+    /// # Errors
+    ///
+    /// If there is no key to sign tokens with.
+    pub(crate) fn new(config: Config) -> Result<Self, ConfigError> {
+        Ok(Self {
+            signer: Signer::new(&config)?,
             registry: Registry::kubernetes(),
             store: Arc::new(Store::new(Bounds {
                 changes: config.history,
@@ -66,7 +73,7 @@ impl Core {
             faults: Faults::new(config.seed),
             metrics: Metrics::new(),
             config,
-        }
+        })
     }
 
     /// The object, as it is now.

@@ -8,6 +8,7 @@ mod pod;
 mod read;
 mod scale;
 mod subresource;
+mod token;
 mod view;
 mod write;
 

@@ -52,7 +52,8 @@
 //!
 //! # What it is not
 //!
-//! It keeps everything in memory and asks nobody who they are: it is for development and tests.
+//! It keeps everything in memory, and in process it asks nobody who they are: it is for development
+//! and tests.
 //! Server-side apply, admission webhooks and policies, CEL rules, and conversion webhooks are not
 //! supported; `managedFields` are not tracked. Pods run by script: no process is behind them, so
 //! that there is nothing to attach to.
@@ -90,6 +91,7 @@ mod protobuf;
 mod representation;
 mod selector;
 mod syntax;
+mod tokens;
 
 mod jsonpath;
 mod partial;
@@ -115,6 +117,6 @@ pub mod faults;
 pub mod serve;
 
 pub use api_server::{ApiServer, ApiService, ResponseFuture};
-pub use config::{Config, ConfigError, StreamingLists};
+pub use config::{Config, ConfigError, StreamingLists, TokenKey};
 pub use error::{ApiError, ServiceError};
 pub use response::ResponseBody;

@@ -45,5 +45,7 @@ mod representations;
 mod schemas;
 #[path = "api/subresources.rs"]
 mod subresources;
+#[path = "api/tokens.rs"]
+mod tokens;
 #[path = "api/watches.rs"]
 mod watches;

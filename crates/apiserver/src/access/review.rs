@@ -249,10 +249,4 @@ mod tests {
             "2024-01-01T00:00:00Z"
         );
     }
-
-    #[test]
-    fn a_question_that_cannot_be_answered_is_refused() {
-        let tokens = ask_as_administrator("tokenreviews", &json!({"token": "t"}));
-        assert_eq!(tokens.unwrap_err().code(), 501);
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::HeaderMap;
+use http::request::Parts;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
@@ -34,12 +35,30 @@ impl User {
         }
     }
 
+    /// Who sends a request: who the listener says they are, or else whose part they take.
+    ///
+    /// # Errors
+    ///
+    /// 501 if someone else than an administrator takes a part, and as [`Self::of`].
+    pub(crate) fn of_request(request: &Parts) -> Result<Self, ApiError> {
+        let Some(user) = request.extensions.get::<Self>() else {
+            return Self::of(&request.headers);
+        };
+        let mut names = request.headers.keys();
+        match names.any(|name| name.as_str().starts_with("impersonate-")) {
+            true => Err(ApiError::unsupported(
+                "impersonation by service accounts, only by an administrator",
+            )),
+            false => Ok(user.clone()),
+        }
+    }
+
     /// Who sends a request: the administrator, or whose part the headers say they take.
     ///
     /// # Errors
     ///
     /// 500 for headers that say something of a user and not who it is, as a real server answers.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let texts = |name: &str| -> Vec<String> {
             let values = headers.get_all(name).into_iter();
             values
@@ -88,6 +107,25 @@ impl User {
             groups,
             extra,
         })
+    }
+
+    /// A service account that showed its token.
+    pub(crate) fn service_account(
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        extra: BTreeMap<String, Vec<String>>,
+    ) -> Self {
+        Self {
+            name: format!("{SERVICE_ACCOUNT}{namespace}:{name}"),
+            uid: uid.to_owned(),
+            groups: vec![
+                "system:serviceaccounts".to_owned(),
+                format!("system:serviceaccounts:{namespace}"),
+                AUTHENTICATED.to_owned(),
+            ],
+            extra,
+        }
     }
 
     /// The user that a `SubjectAccessReview` asks about.

@@ -110,7 +110,7 @@ async fn run(flags: &Flags) -> Result<(), Box<dyn Error + Send + Sync>> {
     let signal = signal()?;
 
     let server = ApiServer::new(Config::default())?;
-    let listener = Listener::bind(flags.listener()).await?;
+    let listener = Listener::bind(flags.listener(&server)).await?;
     let kubeconfig = listener.kubeconfig();
     if let Some(path) = &flags.write_kubeconfig {
         kubeconfig.write(path)?;
@@ -159,8 +159,9 @@ fn announce(listener: &Listener, flags: &Flags) -> io::Result<()> {
 }
 
 impl Flags {
-    fn listener(&self) -> ListenerConfig {
+    fn listener(&self, server: &ApiServer) -> ListenerConfig {
         let mut config = ListenerConfig::default();
+        config.service_accounts = Some(server.clone());
         config.address = self.listen;
         if self.http {
             config.transport = Transport::Http;

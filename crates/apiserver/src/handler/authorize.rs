@@ -18,7 +18,7 @@ impl Core {
     ///
     /// 403 if they may not.
     pub(super) fn authorize(&self, request: &Parts, route: &Route) -> Result<User, ApiError> {
-        let user = User::of(&request.headers)?;
+        let user = User::of_request(request)?;
         if user.is_master() {
             return Ok(user);
         }

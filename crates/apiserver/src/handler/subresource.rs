@@ -38,6 +38,7 @@ impl Exchange<'_> {
             ("binding", "create") => self.bind_pod(),
             ("eviction", "create") => self.evict_pod(),
             ("log", "get") => self.pod_log(),
+            ("token", "create") => self.create_token(),
             _ => Err(ApiError::unsupported(format!(
                 "{method} of {}/{name}",
                 resource.plural
@@ -50,6 +51,7 @@ impl Exchange<'_> {
         let resource = &self.target.resource;
         match (resource.group.as_str(), resource.plural.as_str()) {
             ("", "bindings") => self.bind_pod(),
+            ("authentication.k8s.io", "tokenreviews") => self.review_token(),
             _ => {
                 let options = WriteOptions::parse(&self.query, "CreateOptions")?;
                 let (review, warnings) = self.decode(options)?;

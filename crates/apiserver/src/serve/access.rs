@@ -6,27 +6,33 @@ use http::header::{AUTHORIZATION, HOST};
 use http::{Method, Request, Uri};
 
 use super::Token;
-use crate::ApiError;
+use crate::access::User;
+use crate::{ApiError, ApiServer};
 
 /// The rule of one listener.
 #[derive(Clone, Debug)]
 pub(super) enum Access {
-    /// Who sends the token.
-    Token(Token),
+    /// Who sends the token, or one of a service account of the server.
+    Token(Token, Option<ApiServer>),
     /// Who is on this machine.
     Anyone,
 }
 
 impl Access {
-    /// Lets a request pass, or says why not.
-    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
+    /// Lets a request pass, or says why not; who sends it, unless it is an administrator.
+    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<Option<User>, ApiError> {
         match self {
-            Self::Token(token) => match bearer(request) {
-                Some(sent) if token.is(sent) => Ok(()),
-                None if is_open(request) => Ok(()),
-                Some(_) | None => Err(ApiError::unauthorized()),
+            Self::Token(token, accounts) => match bearer(request) {
+                Some(sent) if token.is(sent) => Ok(None),
+                Some(sent) => accounts
+                    .as_ref()
+                    .and_then(|server| server.authenticate(std::str::from_utf8(sent).ok()?))
+                    .map(Some)
+                    .ok_or_else(ApiError::unauthorized),
+                None if is_open(request) => Ok(None),
+                None => Err(ApiError::unauthorized()),
             },
-            Self::Anyone if names_this_machine(request) => Ok(()),
+            Self::Anyone if names_this_machine(request) => Ok(None),
             Self::Anyone => Err(ApiError::new(
                 http::StatusCode::FORBIDDEN,
                 "Forbidden",
@@ -93,13 +99,13 @@ mod tests {
         let request = request.body(()).unwrap();
         let answer = access
             .check(&request)
-            .map_or_else(|error| error.code().as_u16(), |()| 200);
+            .map_or_else(|error| error.code().as_u16(), |_| 200);
         assert_eq!(answer, code, "{method} {path} {header:?}");
     }
 
     #[test]
     fn a_token_opens_everything_and_nothing_else_does() {
-        let access = Access::Token("t0ken".parse().unwrap());
+        let access = Access::Token("t0ken".parse().unwrap(), None);
         let sent = |value| Some(("authorization", value));
         check(&access, "GET", "/api", sent("Bearer t0ken"), 200);
         check(&access, "GET", "/api", sent("bearer  t0ken "), 200);
@@ -112,7 +118,7 @@ mod tests {
 
     #[test]
     fn health_and_version_are_open_unless_wrong_credentials_are_sent() {
-        let access = Access::Token("t0ken".parse().unwrap());
+        let access = Access::Token("t0ken".parse().unwrap(), None);
         for path in [
             "/healthz",
             "/livez",

@@ -4,6 +4,7 @@ use std::time::Duration;
 use kubewright_clock::Clock;
 
 use super::Token;
+use crate::ApiServer;
 
 /// How a [`Listener`](super::Listener) is bound.
 #[derive(Clone, Debug)]
@@ -17,6 +18,12 @@ pub struct ListenerConfig {
     pub transport: Transport,
     /// Who may send requests. Default: who has a token made at random.
     pub authentication: Authentication,
+    /// The server whose service accounts are let in with their tokens, where a token is demanded.
+    ///
+    /// They may what the roles of that server grant them, and give no orders to a
+    /// [`DebugService`](super::DebugService). Only a service of the same server knows them apart
+    /// from administrators. Default: none.
+    pub service_accounts: Option<ApiServer>,
     /// What one client may cost.
     pub limits: Limits,
     /// Where the validity of certificates is counted from. Default: the system's clock.
@@ -29,6 +36,7 @@ impl Default for ListenerConfig {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             transport: Transport::default(),
             authentication: Authentication::default(),
+            service_accounts: None,
             limits: Limits::default(),
             clock: Clock::system(),
         }

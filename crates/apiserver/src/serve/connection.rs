@@ -141,14 +141,19 @@ impl Terms {
         let access = self.access.check(&request);
         // A client that waits to be asked for its body has not sent it.
         let sends_at_once = !request.headers().contains_key(EXPECT);
-        let (head, incoming) = request.into_parts();
+        let (mut head, incoming) = request.into_parts();
         let (body, remainder) = RequestBody::new(incoming, self.limits.body_stall);
         let response = match access {
-            Ok(()) => service
-                .oneshot(Request::from_parts(head, body))
-                .await
-                .map_err(Into::into)?
-                .map(|body| AnswerBody::new(body, &self.stop)),
+            Ok(user) => {
+                if let Some(user) = user {
+                    head.extensions.insert(user);
+                }
+                service
+                    .oneshot(Request::from_parts(head, body))
+                    .await
+                    .map_err(Into::into)?
+                    .map(|body| AnswerBody::new(body, &self.stop))
+            }
             Err(error) => {
                 drop(body);
                 refusal(&error).map(|body| AnswerBody::new(body, &self.stop))

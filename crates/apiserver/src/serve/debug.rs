@@ -10,6 +10,7 @@ use serde_json::json;
 use tower::Service;
 
 use super::BoxError;
+use crate::access::{Attributes, User};
 use crate::{ApiError, ApiServer, ApiService, ResponseBody, ResponseFuture, ServiceError};
 
 /// A service that answers as [`ApiServer::service`] does, and takes orders from administrators.
@@ -20,7 +21,8 @@ use crate::{ApiError, ApiServer, ApiService, ResponseBody, ResponseFuture, Servi
 /// | `POST /debug/bookmarks` | [`ApiServer::send_bookmarks`] |
 /// | `POST /debug/drop-watches` | [`ApiServer::drop_watches`] |
 ///
-/// A [`Listener`](super::Listener) lets only those in who have its token.
+/// A [`Listener`](super::Listener) lets only those in who have its token; service accounts, which it
+/// may let in as well, are refused.
 #[derive(Clone, Debug)]
 pub struct DebugService {
     server: ApiServer,
@@ -46,8 +48,7 @@ impl DebugService {
                 answer(done.to_string())
             }
             Err(error) => {
-                let mut response = answer(error.to_status().to_string());
-                *response.status_mut() = error.code();
+                let mut response = refusal(&error);
                 if error.code() == http::StatusCode::METHOD_NOT_ALLOWED {
                     let post = HeaderValue::from_static("POST");
                     response.headers_mut().insert(ALLOW, post);
@@ -89,6 +90,12 @@ fn compact(server: &ApiServer, query: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+fn refusal(error: &ApiError) -> Response<ResponseBody> {
+    let mut response = answer(error.to_status().to_string());
+    *response.status_mut() = error.code();
+    response
+}
+
 fn answer(json: String) -> Response<ResponseBody> {
     let mut response = Response::new(Bytes::from(json).into());
     response
@@ -115,6 +122,10 @@ where
         match request.uri().path().strip_prefix("/debug/") {
             None => Either::Left(self.service.call(request)),
             Some(order) => {
+                if let Some(user) = request.extensions().get::<User>() {
+                    let asked = Attributes::of_path(request.method(), request.uri().path());
+                    return Either::Right(ready(Ok(refusal(&asked.forbidden(user)))));
+                }
                 let query = request.uri().query().unwrap_or_default();
                 Either::Right(ready(Ok(self.obey(order, request.method(), query))))
             }

@@ -66,6 +66,7 @@ impl Listener {
             address,
             transport,
             authentication,
+            service_accounts: accounts,
             limits,
             clock,
         } = config;
@@ -73,8 +74,8 @@ impl Listener {
             return Err(ServeError::NotLoopback(address));
         }
         let access = match authentication {
-            Authentication::RandomToken => Access::Token(Token::random()?),
-            Authentication::Token(token) => Access::Token(token),
+            Authentication::RandomToken => Access::Token(Token::random()?, accounts),
+            Authentication::Token(token) => Access::Token(token, accounts),
             Authentication::Anyone => Access::Anyone,
         };
         let (scheme, tls) = match transport {
@@ -114,7 +115,7 @@ impl Listener {
     /// The token that clients must send, if they must.
     pub fn token(&self) -> Option<&Token> {
         match &self.access {
-            Access::Token(token) => Some(token),
+            Access::Token(token, _) => Some(token),
             Access::Anyone => None,
         }
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use http::{Request, StatusCode};
+use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube_client::api::{DeleteParams, ListParams, PostParams, WatchEvent, WatchParams};
 use kube_client::{Api, Client, Error, ResourceExt as _};
 use kube_runtime::wait::{Condition, await_condition, conditions};
@@ -327,4 +329,59 @@ async fn many_clients_over_one_and_over_many_connections() {
         assert_eq!(added.unwrap().unwrap(), 200);
     }
     program.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_account_is_let_in_with_its_token_and_may_what_it_is_granted() {
+    let program = Program::start(&["--http", "--token", "t0ken"]).await;
+    let at = program.authority();
+    let client = program.client().await;
+    let accounts: Api<ServiceAccount> = Api::default_namespaced(client.clone());
+    let robot = typed(json!({ "metadata": { "name": "robot" } }));
+    accounts
+        .create(&PostParams::default(), &robot)
+        .await
+        .unwrap();
+    let roles: Api<ClusterRole> = Api::all(client.clone());
+    let reader = typed(json!({
+        "metadata": { "name": "reader" },
+        "rules": [{ "apiGroups": [""], "resources": ["namespaces"], "verbs": ["list"] }],
+    }));
+    roles.create(&PostParams::default(), &reader).await.unwrap();
+    let bindings: Api<ClusterRoleBinding> = Api::all(client);
+    let grant = typed(json!({
+        "metadata": { "name": "robot" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reader" },
+        "subjects": [{ "kind": "ServiceAccount", "namespace": "default", "name": "robot" }],
+    }));
+    bindings
+        .create(&PostParams::default(), &grant)
+        .await
+        .unwrap();
+    let asked = TokenRequest::default();
+    let answer = accounts
+        .create_token_request("robot", &PostParams::default(), &asked)
+        .await
+        .unwrap();
+    let token = answer.status.and_then(|status| status.token).unwrap();
+
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    let namespaces = "/api/v1/namespaces";
+    assert_eq!(plain(at, "GET", namespaces, &bearer).await.0, 200);
+    let (code, body) = plain(at, "GET", "/api/v1/secrets", &bearer).await;
+    assert_eq!(code, 403);
+    assert!(
+        body.contains("system:serviceaccount:default:robot"),
+        "{body}"
+    );
+    // Neither the administrator's orders, nor the part of someone else.
+    assert_eq!(plain(at, "POST", "/debug/compact", &bearer).await.0, 403);
+    let other = format!("{bearer}Impersonate-User: kubernetes-admin\r\n");
+    assert_eq!(plain(at, "GET", namespaces, &other).await.0, 501);
+
+    accounts
+        .delete("robot", &DeleteParams::default())
+        .await
+        .unwrap();
+    assert_eq!(plain(at, "GET", namespaces, &bearer).await.0, 401);
 }
