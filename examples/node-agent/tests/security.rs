@@ -28,7 +28,7 @@ fn pod(pods: Value, own: Value) -> Pod {
 
 fn seccomp() -> SeccompSettings {
     SeccompSettings {
-        profile_root: "/root/seccomp".into(),
+        profile_root: "/var/lib/kubelet/seccomp".into(),
         default: SeccompProfile::Unconfined,
     }
 }
@@ -169,7 +169,7 @@ fn the_containers_context_is_completed_from_the_pods() {
     assert!(own.masked_paths.is_empty() && own.readonly_paths.is_empty());
     assert_eq!(
         own.seccomp,
-        SeccompProfile::Localhost(PathBuf::from("/root/seccomp/a/b.json"))
+        SeccompProfile::Localhost(PathBuf::from("/var/lib/kubelet/seccomp/a/b.json"))
     );
 }
 

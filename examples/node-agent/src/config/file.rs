@@ -1,3 +1,8 @@
+#![expect(
+    missing_docs,
+    reason = "the fields are upstream's, and explained at `Config`"
+)]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Taint;
@@ -15,10 +20,6 @@ use crate::yaml;
 /// nothing: zero, empty or false, as in the files that kubeadm writes.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "they are upstream's, and explained at `Config`"
-)]
 #[non_exhaustive]
 pub struct KubeletConfiguration {
     pub enable_server: Option<bool>,
@@ -105,10 +106,6 @@ pub struct KubeletConfiguration {
 /// How it is found out who a client is.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "they are upstream's, and explained at `Config`"
-)]
 #[non_exhaustive]
 pub struct AuthenticationConfig {
     pub x509: X509Config,
@@ -119,10 +116,6 @@ pub struct AuthenticationConfig {
 /// Clients by certificate.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "they are upstream's, and explained at `Config`"
-)]
 #[non_exhaustive]
 pub struct X509Config {
     #[serde(rename = "clientCAFile")]
@@ -132,10 +125,6 @@ pub struct X509Config {
 /// Clients by token.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "they are upstream's, and explained at `Config`"
-)]
 #[non_exhaustive]
 pub struct WebhookAuthenticationConfig {
     pub enabled: Option<bool>,
@@ -146,10 +135,6 @@ pub struct WebhookAuthenticationConfig {
 /// Clients that do not say who they are.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "they are upstream's, and explained at `Config`"
-)]
 #[non_exhaustive]
 pub struct AnonymousConfig {
     pub enabled: Option<bool>,
@@ -158,10 +143,6 @@ pub struct AnonymousConfig {
 /// How it is found out what a client may do.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "they are upstream's, and explained at `Config`"
-)]
 #[non_exhaustive]
 pub struct AuthorizationConfig {
     pub mode: Option<String>,
@@ -171,10 +152,6 @@ pub struct AuthorizationConfig {
 /// How long answers of the API server hold.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "they are upstream's, and explained at `Config`"
-)]
 #[non_exhaustive]
 pub struct WebhookAuthorizationConfig {
     #[serde(rename = "cacheAuthorizedTTL")]
@@ -186,10 +163,6 @@ pub struct WebhookAuthorizationConfig {
 /// How long crashing containers have to wait.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "they are upstream's, and explained at `Config`"
-)]
 #[non_exhaustive]
 pub struct CrashLoopBackOffConfig {
     pub max_container_restart_period: Option<GoDuration>,
