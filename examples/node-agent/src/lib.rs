@@ -18,6 +18,7 @@
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //! - [`probe`]: what probes say of containers.
 //! - [`status`]: what the API server is told of a pod.
+//! - [`event`]: what people are told.
 //! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
 //! - [`yaml`]: how manifests and configuration files are read.
@@ -31,6 +32,7 @@
 
 pub mod config;
 pub mod environment;
+pub mod event;
 pub mod network;
 pub mod objects;
 pub mod pod;

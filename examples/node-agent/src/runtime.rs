@@ -7,6 +7,7 @@ mod hash;
 mod image_backoff;
 mod kill_grace;
 mod labels;
+mod listed;
 mod observed;
 mod pruning;
 mod restart_count;
@@ -25,6 +26,7 @@ pub use labels::{
     ContainerRecord, PodRecord, UnreadableRecord, container_annotations, container_labels,
     sandbox_annotations, sandbox_labels,
 };
+pub use listed::{ListedContainer, ListedPod, ListedSandbox, PodRuntime};
 pub use observed::{ContainerId, ObservedContainer, ObservedPod, ObservedSandbox, RuntimeState};
 pub use pruning::{superseded_init_containers, unneeded_init_containers};
 pub use restart_count::restart_count_by_logs;
