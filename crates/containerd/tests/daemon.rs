@@ -1,0 +1,85 @@
+//! A daemon runs a pod, survives its own crash, and leaves nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kubewright_containerd::{Containerd, Image, Options, Requirements};
+use kubewright_cri::v1::{
+    ContainerConfig, ContainerMetadata, ContainerState, ImageSpec, LinuxPodSandboxConfig,
+    PodSandboxConfig, PodSandboxMetadata,
+};
+use kubewright_cri::{Runtime, RuntimeOptions};
+
+const IMAGE: &str = "localhost/busybox:1";
+
+#[tokio::test]
+async fn a_pod_lives_and_outlives_the_daemon() {
+    if !Requirements::are_met() {
+        return;
+    }
+    let mut containerd = Containerd::start(Options::with_subnet(211, 1))
+        .await
+        .unwrap();
+    let image = Image::busybox(IMAGE).variable("FROM", "image");
+    containerd.import(&[image]).await.unwrap();
+    let runtime = Runtime::connect(containerd.endpoint(), RuntimeOptions::default()).await;
+    let runtime = runtime.unwrap();
+
+    let logs = containerd.directory().join("logs");
+    let sandbox = PodSandboxConfig {
+        metadata: Some(PodSandboxMetadata {
+            name: "p".to_owned(),
+            namespace: "default".to_owned(),
+            uid: "1".to_owned(),
+            attempt: 0,
+        }),
+        hostname: "p".to_owned(),
+        log_directory: logs.display().to_string(),
+        labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+        linux: Some(LinuxPodSandboxConfig::default()),
+        ..PodSandboxConfig::default()
+    };
+    let sandbox_id = runtime.run_pod_sandbox(sandbox.clone(), "").await.unwrap();
+    let container = ContainerConfig {
+        metadata: Some(ContainerMetadata {
+            name: "c".to_owned(),
+            attempt: 0,
+        }),
+        image: Some(ImageSpec {
+            image: IMAGE.to_owned(),
+            ..ImageSpec::default()
+        }),
+        command: vec!["sh".to_owned(), "-c".to_owned()],
+        args: vec!["echo from $FROM; sleep 1000".to_owned()],
+        log_path: "c/0.log".to_owned(),
+        ..ContainerConfig::default()
+    };
+    let id = runtime
+        .create_container(&sandbox_id, container, sandbox)
+        .await
+        .unwrap();
+    runtime.start_container(&id).await.unwrap();
+    let said = runtime
+        .exec_sync(
+            &id,
+            vec!["echo".to_owned(), "hello".to_owned()],
+            Some(Duration::from_secs(10)),
+        )
+        .await
+        .unwrap();
+    assert_eq!((said.exit_code, &said.stdout[..]), (0, &b"hello\n"[..]));
+
+    containerd.kill().await.unwrap();
+    assert!(runtime.version().await.is_err());
+    containerd.start_again().await.unwrap();
+    let status = runtime.container_status(&id).await.unwrap();
+    assert_eq!(status.state(), ContainerState::ContainerRunning);
+    let log = std::fs::read_to_string(logs.join("c/0.log")).unwrap();
+    assert!(log.ends_with("stdout F from image\n"), "{log}");
+
+    let directory = containerd.directory().to_owned();
+    containerd.stop().await.unwrap();
+    assert!(!directory.exists());
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains(&directory.display().to_string()));
+}
