@@ -276,6 +276,21 @@ impl ApiError {
         }
     }
 
+    /// A refusal by the kubelet that was asked for the log of a pod.
+    #[cfg(feature = "listener")]
+    pub(crate) fn node_refused(
+        code: StatusCode,
+        reason: &'static str,
+        pod: &str,
+        message: &str,
+    ) -> Self {
+        // A real server leaves out the verb here, and keeps the place for it.
+        let mut error = Self::new(code, reason, format!("{message} ( pods/log {pod})"));
+        pod.clone_into(&mut error.details.name);
+        "pods/log".clone_into(&mut error.details.kind);
+        error
+    }
+
     /// 501: Kubernetes has it and this server does not.
     pub fn unsupported(what: impl Display) -> Self {
         Self::new(

@@ -4,6 +4,8 @@ mod answer;
 mod authorize;
 mod encode;
 mod eviction;
+#[cfg(feature = "listener")]
+mod forward;
 mod pod;
 mod read;
 mod scale;
@@ -37,7 +39,7 @@ struct Exchange<'a> {
     resources: Arc<Resources>,
     target: Target,
     query: Query<'a>,
-    headers: &'a HeaderMap,
+    request: &'a Parts,
     body: Bytes,
 }
 
@@ -61,7 +63,7 @@ impl Core {
                     resources,
                     target,
                     query: Query::parse(parts.uri.query()),
-                    headers: &parts.headers,
+                    request: &parts,
                     body,
                 }
                 .answer(&parts.method),
@@ -133,7 +135,7 @@ impl Exchange<'_> {
     }
 
     fn header(&self, name: &HeaderName) -> Option<&str> {
-        header(self.headers, name)
+        header(&self.request.headers, name)
     }
 
     /// How the client wants the answer.

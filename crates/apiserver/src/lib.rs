@@ -55,8 +55,9 @@
 //! It keeps everything in memory, and in process it asks nobody who they are: it is for development
 //! and tests.
 //! Server-side apply, admission webhooks and policies, CEL rules, and conversion webhooks are not
-//! supported; `managedFields` are not tracked. Pods run by script: no process is behind them, so
-//! that there is nothing to attach to.
+//! supported; `managedFields` are not tracked. Pods run by script: no process is behind them. What
+//! there is to read or to attach to is on nodes that a kubelet runs, which a `serve::NodeProxy`
+//! asks.
 //!
 //! # The way of a request
 //!
@@ -88,6 +89,8 @@ mod schema;
 mod access;
 mod body;
 mod protobuf;
+#[cfg(feature = "listener")]
+mod proxy;
 mod representation;
 mod selector;
 mod syntax;

@@ -8,11 +8,11 @@
 //! # Guarantees
 //!
 //! - Only loopback is served: every other address is refused before anything is bound.
-//! - No task outlives [`Listener::serve`]: connections, and the requests in them, end with it.
+//! - No task outlives [`Listener::serve`]: connections, and the requests and tunnels in them, end with it.
 //! - A client that is silent, slow or stuck costs one connection for a bounded time ([`Limits`]),
 //!   and never delays another client.
 //! - On stop, requests in flight are answered and open watches end cleanly, as they do when
-//!   their time is up.
+//!   their time is up. Tunnels ([`NodeProxy`]) are closed.
 //!
 //! # Example
 //!
@@ -46,9 +46,11 @@ mod error;
 mod identity;
 mod kubeconfig;
 mod listener;
+mod node_proxy;
 mod stall;
 mod tasks;
 mod token;
+mod tunnel;
 
 pub use body::RequestBody;
 pub use config::{Authentication, Limits, ListenerConfig, Transport};
@@ -56,6 +58,7 @@ pub use debug::DebugService;
 pub use error::ServeError;
 pub use kubeconfig::Kubeconfig;
 pub use listener::Listener;
+pub use node_proxy::{NodeProxy, NodeProxyConfig, NodeTransport};
 pub use token::Token;
 
 /// An error of any kind, as tower services and HTTP bodies have them.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER, WARNING};
-use http::{HeaderValue, Response, StatusCode};
+use http::{Extensions, HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
 use crate::error::ApiError;
@@ -20,6 +20,8 @@ pub(super) struct Answer {
     etag: Option<String>,
     /// In seconds.
     retry_after: Option<u32>,
+    /// What is for others on the way to the client.
+    extensions: Extensions,
 }
 
 impl Answer {
@@ -35,6 +37,7 @@ impl Answer {
             warnings: Vec::new(),
             etag: None,
             retry_after: None,
+            extensions: Extensions::new(),
         }
     }
 
@@ -47,6 +50,14 @@ impl Answer {
     /// An answer that says that there is nothing to show.
     pub(super) fn nothing() -> Self {
         Self::new(StatusCode::NO_CONTENT, "", Bytes::new())
+    }
+
+    /// An answer that a node is to give.
+    #[cfg(feature = "listener")]
+    pub(super) fn forward(forward: crate::proxy::Forward) -> Self {
+        let mut answer = Self::new(StatusCode::OK, "", Bytes::new());
+        answer.extensions.insert(forward);
+        answer
     }
 
     /// An answer that says why there is no other.
@@ -81,6 +92,7 @@ impl Answer {
     pub(super) fn into_response(self) -> Response<ResponseBody> {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.code;
+        *response.extensions_mut() = self.extensions;
         let headers = response.headers_mut();
         if !self.content_type.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));

@@ -8,7 +8,7 @@ use http::request::Parts;
 use crate::access::{Attributes, Decision, Policy, User, Watching, decide};
 use crate::core::Core;
 use crate::error::ApiError;
-use crate::request::{Query, Route};
+use crate::request::{Query, Route, Target};
 use crate::store::Stored;
 
 impl Core {
@@ -22,7 +22,7 @@ impl Core {
         if user.is_master() {
             return Ok(user);
         }
-        let attributes = match route {
+        let asked = match route {
             Route::Resource(target) => {
                 let query = Query::parse(request.uri.query());
                 let reads = request.method == Method::GET && target.subresource.is_none();
@@ -31,17 +31,36 @@ impl Core {
                     true => Watching::Yes,
                     false => Watching::No,
                 };
-                Attributes::of_request(&request.method, target, watching)
+                let asked = Attributes::of_request(&request.method, target, watching);
+                // A websocket is opened by a GET, and does what a POST does.
+                if request.method == Method::GET && opens_stream(target) {
+                    vec![
+                        asked,
+                        Attributes::of_request(&Method::POST, target, watching),
+                    ]
+                } else {
+                    vec![asked]
+                }
             }
             // That there is nothing is no secret.
             Route::Unknown => return Ok(user),
-            Route::Other => Attributes::of_path(&request.method, request.uri.path()),
+            Route::Other => vec![Attributes::of_path(&request.method, request.uri.path())],
         };
-        match decide(self, &user, &attributes) {
-            Decision::Allowed { .. } => Ok(user),
-            Decision::Denied => Err(attributes.forbidden(&user)),
+        let denied = asked
+            .iter()
+            .find(|asked| matches!(decide(self, &user, asked), Decision::Denied));
+        match denied {
+            None => Ok(user),
+            Some(denied) => Err(denied.forbidden(&user)),
         }
     }
+}
+
+/// Whether a request is about a stream into a pod.
+fn opens_stream(target: &Target) -> bool {
+    let subresource = target.subresource.as_deref().unwrap_or_default();
+    target.resource.qualified() == "pods"
+        && matches!(subresource, "exec" | "attach" | "portforward")
 }
 
 impl Policy for Core {

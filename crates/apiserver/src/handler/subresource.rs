@@ -26,6 +26,10 @@ impl Exchange<'_> {
         if !subresource.verbs.iter().any(|known| known == verb) {
             return Err(ApiError::method_not_allowed());
         }
+        #[cfg(feature = "listener")]
+        if let Some(answer) = self.forward(method, &name) {
+            return answer;
+        }
         // A subresource that shows the object itself is the object, of which a part can be written.
         let shows_object = subresource.kind == resource.kind && name != "log";
         match (name.as_str(), verb) {

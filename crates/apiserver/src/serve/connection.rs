@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, EXPECT};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -23,10 +24,15 @@ use tracing::debug;
 
 use super::access::Access;
 use super::body::{AnswerBody, RequestBody};
-use super::stall::Stall;
+use super::stall::{Leave, Stall};
 use super::tasks::Tasks;
+use super::tunnel::Tunnel;
 use super::{BoxError, Limits};
 use crate::ApiError;
+
+/// In the extensions of a request: what tells that the listener stops.
+#[derive(Clone, Debug)]
+pub(super) struct Stop(pub(super) CancellationToken);
 
 /// What all connections of a listener have in common.
 #[derive(Clone)]
@@ -36,6 +42,14 @@ pub(super) struct Terms {
     pub(super) limits: Limits,
     pub(super) stop: CancellationToken,
 }
+
+/// An error of the service.
+///
+/// Of a type of its own: that a boxed error converts into a boxed error is more than the compiler
+/// can see through the connection that is made of it.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Unanswered(BoxError);
 
 impl Terms {
     /// Serves a connection until its client ends it, breaks the limits, or the listener stops.
@@ -54,13 +68,14 @@ impl Terms {
             return;
         }
         let socket = Stall::new(socket, self.limits.write_stall);
+        let leave = socket.leave();
         let Some(tls) = self.tls.clone() else {
-            return self.converse(socket, service, deadline).await;
+            return self.converse(socket, service, deadline, &leave).await;
         };
         tokio::select! {
             () = self.stop.cancelled() => {}
             accepted = timeout_at(deadline, tls.accept(socket)) => match accepted {
-                Ok(Ok(socket)) => self.converse(socket, service, deadline).await,
+                Ok(Ok(socket)) => self.converse(socket, service, deadline, &leave).await,
                 Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
                 Err(_) => debug!("a TLS handshake took too long"),
             },
@@ -72,6 +87,7 @@ impl Terms {
         socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         service: S,
         deadline: Instant,
+        leave: &Leave,
     ) where
         S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>>
             + Clone
@@ -81,25 +97,32 @@ impl Terms {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
         let begun = Arc::new(AtomicBool::new(false));
+        let tunnel = Arc::new(Mutex::new(None));
         let respond = service_fn({
             let (terms, begun) = (self.clone(), Arc::clone(&begun));
+            let tunnel = Arc::clone(&tunnel);
             move |request| {
                 begun.store(true, Ordering::Relaxed);
-                terms.clone().answer(request, service.clone())
+                let answering = terms.clone().answer(request, service.clone());
+                let tunnel = Arc::clone(&tunnel);
+                async move {
+                    let mut response = answering.await.map_err(Unanswered)?;
+                    *tunnel.lock() = response.extensions_mut().remove::<Tunnel>();
+                    Ok::<_, Unanswered>(response)
+                }
             }
         });
         let protocol = self.protocol();
-        let mut connection = pin!(protocol.serve_connection(TokioIo::new(socket), respond));
+        let connection = protocol.serve_connection_with_upgrades(TokioIo::new(socket), respond);
+        let mut connection = pin!(connection);
         let mut first_request = pin!(sleep_until(deadline));
         let (mut waiting, mut stopping) = (true, false);
         loop {
             tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        debug!(%error, "a connection ended early");
-                    }
-                    return;
-                }
+                ended = connection.as_mut() => match ended {
+                    Ok(()) => break,
+                    Err(error) => return debug!(%error, "a connection ended early"),
+                },
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
@@ -112,6 +135,13 @@ impl Terms {
                     }
                 }
             }
+        }
+        // The answer to its last request made the connection a tunnel: an HTTP/1.1 one, since
+        // no other ends so.
+        let tunnel = tunnel.lock().take();
+        if let Some(tunnel) = tunnel {
+            leave.give();
+            self.stop.run_until_cancelled(tunnel.run()).await;
         }
     }
 
@@ -148,6 +178,7 @@ impl Terms {
                 if let Some(user) = user {
                     head.extensions.insert(user);
                 }
+                head.extensions.insert(Stop(self.stop.clone()));
                 service
                     .oneshot(Request::from_parts(head, body))
                     .await
@@ -159,7 +190,8 @@ impl Terms {
                 refusal(&error).map(|body| AnswerBody::new(body, &self.stop))
             }
         };
-        if sends_at_once {
+        let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if sends_at_once && !is_tunnel {
             remainder.drain().await;
         }
         Ok(response)

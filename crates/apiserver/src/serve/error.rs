@@ -25,6 +25,10 @@ pub enum ServeError {
     #[error("cannot make a certificate")]
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
 
+    /// The authority that kubelets are to be trusted by is not made of certificates in PEM.
+    #[error("cannot trust the certificate authority of nodes")]
+    NodeAuthority(#[source] Box<dyn std::error::Error + Send + Sync>),
+
     /// The system gives no random bytes to make a token of.
     #[error("the system's source of randomness failed")]
     Randomness,

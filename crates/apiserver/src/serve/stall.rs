@@ -3,6 +3,8 @@
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,6 +18,17 @@ pub(super) struct Stall<S> {
     /// Runs while a write waits; reused, since most writes never wait.
     deadline: Pin<Box<Sleep>>,
     waiting: bool,
+    leave: Leave,
+}
+
+/// The power to let the peer of a [`Stall`] read whenever it likes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Leave(Arc<AtomicBool>);
+
+impl Leave {
+    pub(super) fn give(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl<S> Stall<S> {
@@ -25,7 +38,12 @@ impl<S> Stall<S> {
             patience,
             deadline: Box::pin(sleep(patience)),
             waiting: false,
+            leave: Leave::default(),
         }
+    }
+
+    pub(super) fn leave(&self) -> Leave {
+        self.leave.clone()
     }
 
     fn watch_over<T>(
@@ -33,7 +51,7 @@ impl<S> Stall<S> {
         context: &mut Context<'_>,
         progress: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if progress.is_ready() {
+        if progress.is_ready() || self.leave.0.load(Ordering::Relaxed) {
             self.waiting = false;
             return progress;
         }
@@ -111,6 +129,16 @@ mod tests {
         let error = ours.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(started.elapsed(), Duration::from_secs(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_was_given_leave_may_stop_reading() {
+        let (ours, _theirs) = tokio::io::duplex(16);
+        let mut ours = Stall::new(ours, Duration::from_secs(60));
+        ours.leave().give();
+        let write = ours.write_all(&[0; 64]);
+        let waiting = tokio::time::timeout(Duration::from_secs(3_600), write);
+        assert!(waiting.await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
