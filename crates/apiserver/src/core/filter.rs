@@ -84,7 +84,7 @@ impl Filter {
         let labels = self.labels.as_ref();
         let fields = self.fields.as_ref();
         labels.is_none_or(|labels| labels.matches_labels(object.labels()))
-            && fields.is_none_or(|fields| fields.matches(&object.value()))
+            && fields.is_none_or(|fields| fields.matches(object))
     }
 
     /// What an event is to someone behind the filter; `None` if it is not seen.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::resource::{Origin, Resource};
+use crate::store::Stored;
 
 /// A conjunction of requirements on fields; the empty one selects everything.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,17 @@ struct Field {
     paths: Vec<Vec<String>>,
     /// The value if none does.
     default: &'static str,
+    /// Where the value is known without decoding the object, if it is.
+    kept: Option<Kept>,
+}
+
+/// Fields that are kept beside the JSON of an object.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    Name,
+    Namespace,
+    NodeName,
+    Phase,
 }
 
 impl FieldSelector {
@@ -69,12 +81,21 @@ impl FieldSelector {
         self.terms.is_empty()
     }
 
-    /// Whether it selects `object`.
-    pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.terms.iter().all(|term| {
-            let equal = term.field.value(object) == term.value;
-            equal == (term.comparison == Comparison::Equals)
-        })
+    /// Whether it selects an object, which is decoded only if what is kept beside its JSON does
+    /// not tell.
+    pub(crate) fn matches(&self, object: &Stored) -> bool {
+        let told = |term: &Term| term.field.kept.map(|kept| term.accepts(kept.of(object)));
+        self.terms.iter().all(|term| told(term).unwrap_or(true)) && {
+            let mut untold = self.terms.iter().filter(|term| term.field.kept.is_none());
+            match untold.next() {
+                None => true,
+                Some(first) => {
+                    let value = object.value();
+                    let accepts = |term: &Term| term.accepts(&term.field.value(&value));
+                    accepts(first) && untold.all(accepts)
+                }
+            }
+        }
     }
 
     /// The one value that the field `label` must have, if it must have one.
@@ -83,6 +104,34 @@ impl FieldSelector {
             .iter()
             .find(|term| term.label == label && term.comparison == Comparison::Equals)
             .map(|term| term.value.as_str())
+    }
+}
+
+impl Term {
+    fn accepts(&self, value: &str) -> bool {
+        (value == self.value) == (self.comparison == Comparison::Equals)
+    }
+}
+
+impl Kept {
+    /// The field at a path, if it is one of those.
+    fn at(path: &str) -> Option<Self> {
+        match path {
+            "metadata.name" => Some(Self::Name),
+            "metadata.namespace" => Some(Self::Namespace),
+            "spec.nodeName" => Some(Self::NodeName),
+            "status.phase" => Some(Self::Phase),
+            _ => None,
+        }
+    }
+
+    fn of(self, object: &Stored) -> &str {
+        match self {
+            Self::Name => object.key().name(),
+            Self::Namespace => object.key().namespace(),
+            Self::NodeName => object.node_name(),
+            Self::Phase => object.phase(),
+        }
     }
 }
 
@@ -96,6 +145,10 @@ impl Field {
         Self {
             paths: paths.iter().map(parts).collect(),
             default: "",
+            kept: match paths {
+                [path] => Kept::at(path),
+                _ => None,
+            },
         }
     }
 
@@ -113,7 +166,11 @@ impl Field {
                     .iter()
                     .map(|path| path.trim_start_matches('.'))
                     .find(|path| *path == label)
-                    .map(Self::at),
+                    // What is kept is text, which such a field need not be.
+                    .map(|path| Self {
+                        kept: None,
+                        ..Self::at(path)
+                    }),
             ),
         };
         let selects_namespace = resource.namespaced || by_kind.is_none();
@@ -275,16 +332,27 @@ mod tests {
 
     use super::*;
     use crate::registry::Registry;
+    use crate::store::Key;
 
     fn resource(group: &str, plural: &str) -> std::sync::Arc<Resource> {
         let resources = Registry::kubernetes().resources();
         std::sync::Arc::clone(resources.get(group, "v1", plural).unwrap())
     }
 
+    fn stored(object: &Value) -> Stored {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+        Stored::new(Key::new(text("namespace"), text("name")), 1, object.clone())
+    }
+
     fn selected(group: &str, plural: &str, selector: &str, object: &Value) -> bool {
-        FieldSelector::parse(&resource(group, plural), selector)
-            .unwrap()
-            .matches(object)
+        let selector = FieldSelector::parse(&resource(group, plural), selector).unwrap();
+        let by_json = selector
+            .terms
+            .iter()
+            .all(|term| term.accepts(&term.field.value(object)));
+        let selected = selector.matches(&stored(object));
+        assert_eq!(selected, by_json, "what is kept is what the object says");
+        selected
     }
 
     fn refused(group: &str, plural: &str, selector: &str) -> String {

@@ -22,6 +22,10 @@ pub(crate) struct Stored {
     /// `metadata.labels`; null if there are none.
     labels: Value,
     terminating: bool,
+    /// `spec.nodeName`; empty if there is none.
+    node_name: Box<str>,
+    /// `status.phase`; empty if there is none.
+    phase: Box<str>,
     slot: Arc<Slot>,
     /// Where decoded forms are kept account of; `None` for a version that is not in the store.
     decoded: Option<Arc<Decoded>>,
@@ -50,13 +54,16 @@ impl Stored {
     /// A version of an object that is not in the store: what a dry run or an answer shows.
     pub(crate) fn new(key: Key, revision: u64, value: Value) -> Self {
         let metadata = &value["metadata"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().into();
         Self {
             key,
             revision,
             encoded: Encoded::of(&value),
-            uid: metadata["uid"].as_str().unwrap_or_default().into(),
+            uid: text(&metadata["uid"]),
             labels: metadata["labels"].clone(),
             terminating: !metadata["deletionTimestamp"].is_null(),
+            node_name: text(&value["spec"]["nodeName"]),
+            phase: text(&value["status"]["phase"]),
             slot: Arc::new(Slot::filled(Arc::new(value))),
             decoded: None,
         }
@@ -105,6 +112,16 @@ impl Stored {
     /// Whether `metadata.deletionTimestamp` is set.
     pub(crate) fn is_terminating(&self) -> bool {
         self.terminating
+    }
+
+    /// `spec.nodeName`, by which every kubelet selects; empty if there is none.
+    pub(crate) fn node_name(&self) -> &str {
+        &self.node_name
+    }
+
+    /// `status.phase`; empty if there is none.
+    pub(crate) fn phase(&self) -> &str {
+        &self.phase
     }
 
     /// How many bytes of JSON this version has.
