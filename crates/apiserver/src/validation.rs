@@ -63,6 +63,10 @@ pub(crate) fn update(
         }
         (Origin::BuiltIn { .. }, None) => built_in(resource, new, Some(old), &mut causes),
         (Origin::BuiltIn { .. }, Some("status")) => status(resource, new, &mut causes),
+        (Origin::BuiltIn { .. }, Some("ephemeralcontainers")) => {
+            by_schema::check(resource, new, &mut causes);
+            pods::update_ephemeral(new, old, &mut causes);
+        }
         (_, Some(_)) => {}
     }
     causes

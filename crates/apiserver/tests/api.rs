@@ -27,6 +27,8 @@ mod garbage;
 mod kinds;
 #[path = "api/kubectl_requests.rs"]
 mod kubectl_requests;
+#[path = "api/kubelet.rs"]
+mod kubelet;
 #[path = "api/lists.rs"]
 mod lists;
 #[path = "api/metrics.rs"]

@@ -107,6 +107,7 @@ pub(crate) fn prepare_for_update(
         ("", "Namespace", None) => restore(object, old, "spec"),
         ("", "Namespace", Some("finalize")) => restore(object, old, "status"),
         ("", "Pod", Some("status")) => keep_observed(new, old),
+        ("", "Pod", Some("ephemeralcontainers")) => keep_all_but_ephemeral(new, old),
         ("", "Secret", None) if new["type"].is_null() => new["type"] = old["type"].clone(),
         ("", "Service", None) => super::addresses::keep(new, old),
         ("apiextensions.k8s.io", "CustomResourceDefinition", None) => {
@@ -155,6 +156,17 @@ fn keep_all_but_status(resource: &Resource, object: &mut Map<String, Value>, old
         }
     }
     object.insert("metadata".to_owned(), metadata);
+}
+
+/// The endpoint of ephemeral containers changes them alone.
+fn keep_all_but_ephemeral(new: &mut Value, old: &Value) {
+    let field = "ephemeralContainers";
+    let wanted = new["spec"].take();
+    *new = old.clone();
+    if let Some(spec) = new["spec"].as_object_mut() {
+        spec.remove(field);
+        restore(spec, &wanted, field);
+    }
 }
 
 /// A pod keeps its quality of service, and what was observed when, if its status does not say.

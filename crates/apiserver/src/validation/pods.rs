@@ -10,13 +10,60 @@ use crate::error::Cause;
 use crate::path::Path;
 use crate::syntax;
 
+/// The annotation of pods that stand for what a node runs by itself.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+/// What only containers have that a pod begins with.
+const NOT_EPHEMERAL: [&str; 6] = [
+    "ports",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "resources",
+    "lifecycle",
+];
+
 pub(super) fn create(pod: &Value, causes: &mut Vec<Cause>) {
+    common(pod, causes);
+    if !items(&pod["spec"]["ephemeralContainers"]).is_empty() {
+        let path = "spec.ephemeralContainers";
+        causes.push(Cause::forbidden(path, "cannot be set on create"));
+    }
+}
+
+/// What is wrong with a pod, however it came to be.
+fn common(pod: &Value, causes: &mut Vec<Cause>) {
+    let mirror = &pod["metadata"]["annotations"][MIRROR];
+    if !mirror.is_null() && text(&pod["spec"]["nodeName"]).is_empty() {
+        causes.push(Cause::invalid(
+            mirror_path(),
+            mirror,
+            "must set spec.nodeName if mirror pod annotation is set",
+        ));
+    }
     spec(&pod["spec"], Path::Root.field("spec"), causes);
+}
+
+/// Whether a pod stands for one that a node runs by itself is decided when it is made.
+fn mirror_update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let mirror = |pod: &Value| pod["metadata"]["annotations"][MIRROR].clone();
+    let (new, old) = (mirror(new), mirror(old));
+    if new != old {
+        let why = match old.is_null() {
+            true => "may not add mirror pod annotation",
+            false => "may not remove or update mirror pod annotation",
+        };
+        causes.push(Cause::forbidden(mirror_path(), why));
+    }
+}
+
+fn mirror_path() -> String {
+    format!("metadata.annotations[{MIRROR}]")
 }
 
 /// Little of a pod can change once it is there.
 pub(super) fn update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    create(new, causes);
+    common(new, causes);
+    mirror_update(new, old, causes);
     for list in ["containers", "initContainers"] {
         let (new, old) = (items(&new["spec"][list]), items(&old["spec"][list]));
         if new.len() != old.len() {
@@ -47,6 +94,60 @@ pub(super) fn update(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
             &new["spec"]["activeDeadlineSeconds"],
             complaint,
         ));
+    }
+}
+
+/// Ephemeral containers come and stay as they are.
+pub(super) fn update_ephemeral(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    common(new, causes);
+    let root = Path::Root.field("spec");
+    let path = root.field("ephemeralContainers");
+    if !new["metadata"]["annotations"][MIRROR].is_null() {
+        let why = "static pods do not support ephemeral containers";
+        causes.push(Cause::forbidden("", why));
+        return;
+    }
+    let (new, old) = (&new["spec"], &old["spec"]);
+    let regular: BTreeSet<&str> = ["containers", "initContainers"]
+        .into_iter()
+        .flat_map(|list| items(&new[list]))
+        .map(|container| text(&container["name"]))
+        .collect();
+    let containers = items(&new["ephemeralContainers"]);
+    for (index, container) in containers.iter().enumerate() {
+        let path = path.index(index);
+        if text(&container["name"]).is_empty() {
+            causes.push(Cause::required(path.field("name"), ""));
+        }
+        let target = text(&container["targetContainerName"]);
+        if !target.is_empty() && !regular.contains(target) {
+            causes.push(Cause {
+                reason: "FieldValueNotFound",
+                field: path.field("targetContainerName").into(),
+                message: format!("Not found: {}", Value::from(target)),
+            });
+        }
+        for field in NOT_EPHEMERAL {
+            let given = &container[field];
+            let empty = given.as_object().is_some_and(Map::is_empty);
+            if !given.is_null() && !empty && given.as_array().is_none_or(|list| !list.is_empty()) {
+                let why = "cannot be set for an Ephemeral Container";
+                causes.push(Cause::forbidden(path.field(field), why));
+            }
+        }
+    }
+    for container in items(&old["ephemeralContainers"]) {
+        let name = text(&container["name"]);
+        let complaint = match containers
+            .iter()
+            .find(|new| new["name"] == container["name"])
+        {
+            None => "removed",
+            Some(new) if new != container => "changed",
+            Some(_) => continue,
+        };
+        let why = format!("existing ephemeral containers {name:?} may not be {complaint}\n");
+        causes.push(Cause::forbidden(path, why));
     }
 }
 
