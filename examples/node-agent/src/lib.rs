@@ -14,7 +14,9 @@
 //! - [`config`]: how the agent works, from flags and a file.
 //! - [`source`]: where pods come from, and how what is wanted changes.
 //! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
-//! - [`worker`]: what a pod's worker does next.
+//! - [`admission`], [`deadline`], [`shutdown`]: whether a pod may run here, for how long, and which
+//!   pods end first when the machine is shut down.
+//! - [`worker`]: what a pod's worker does next, and the tasks that do it.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //! - [`probe`]: what probes say of containers.
 //! - [`status`]: what the API server is told of a pod.
@@ -30,7 +32,9 @@
 //! - One pod uid has one worker, and a pod goes one way: it is synced, then terminated, then gone.
 //! - What is decided waits for nothing: engines take `now` and events and return what is to be done.
 
+pub mod admission;
 pub mod config;
+pub mod deadline;
 pub mod environment;
 pub mod event;
 pub mod network;
@@ -40,6 +44,7 @@ pub mod probe;
 pub mod resources;
 pub mod runtime;
 pub mod security;
+pub mod shutdown;
 pub mod source;
 pub mod status;
 pub mod volume;

@@ -1,0 +1,81 @@
+//! Whether a pod may run on the node.
+//!
+//! A source may have bound a pod to a node that cannot have it: a scheduler may have been mistaken,
+//! and static pods ask nobody. Everything here is pure.
+
+mod affinity;
+mod node_name;
+mod os;
+mod ports;
+mod pressure;
+mod resources;
+mod taints;
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+
+use crate::pod::check_supported;
+use crate::security::sysctls;
+
+pub use pressure::NodePressure;
+
+/// Why a pod may not run on the node. Its status fails with the reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Rejection {
+    /// In a word: `OutOfcpu`, `NodeAffinity`…
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+/// What the node has.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeFacts<'a> {
+    /// Its labels, taints, name and allocatable resources.
+    pub node: &'a Node,
+    /// What it runs short of.
+    pub pressures: &'a [NodePressure],
+}
+
+impl Rejection {
+    fn new(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            message: message.into(),
+        }
+    }
+
+    /// A check that is the scheduler's as well has failed.
+    fn predicate(name: &str, why: &str) -> Self {
+        Self::new(name, format!("Predicate {name} failed: {why}"))
+    }
+
+    /// What the status of the pod says.
+    pub fn status_message(&self) -> String {
+        format!("Pod was rejected: {}", self.message)
+    }
+}
+
+/// Decides whether a pod may run on the node, beside others that were admitted and have not ended.
+///
+/// Answers to kubelet's admit handlers, without preemption: a critical pod that finds no room is
+/// rejected like any other.
+///
+/// # Errors
+///
+/// The first thing that speaks against it.
+pub fn admit(pod: &Pod, others: &[Arc<Pod>], facts: NodeFacts<'_>) -> Result<(), Rejection> {
+    check_supported(pod).map_err(|it| Rejection::new("UnsupportedField", it.to_string()))?;
+    pressure::check(pod, facts.pressures)?;
+    if let Some(spec) = &pod.spec {
+        sysctls(spec).map_err(|it| Rejection::new("SysctlForbidden", it.to_string()))?;
+    }
+    os::check(pod)?;
+    resources::check(pod, others, facts.node)?;
+    affinity::check(pod, facts.node)?;
+    node_name::check(pod, facts.node)?;
+    ports::check(pod, others)?;
+    taints::check(pod, facts.node)
+}
