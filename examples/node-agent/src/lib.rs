@@ -18,6 +18,7 @@
 //!   pods end first when the machine is shut down.
 //! - [`worker`]: what a pod's worker does next, and the tasks that do it.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
+//! - [`pleg`]: what happens to the containers of pods.
 //! - [`probe`]: what probes say of containers.
 //! - [`status`]: what the API server is told of a pod.
 //! - [`event`]: what people are told.
@@ -39,6 +40,7 @@ pub mod environment;
 pub mod event;
 pub mod network;
 pub mod objects;
+pub mod pleg;
 pub mod pod;
 pub mod probe;
 pub mod resources;

@@ -1,0 +1,156 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{LifecycleChange, PodLifecycleEvent};
+use crate::pod::{PodName, PodUid};
+use crate::runtime::{ListedPod, ObservedPod, RuntimeState};
+
+/// How it is with the containers and sandboxes of a pod, by what the runtime calls them.
+pub type Lives = BTreeMap<Arc<str>, ContainerLife>;
+
+/// How it is with a container or a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContainerLife {
+    /// It runs; a sandbox is ready.
+    Running,
+    /// It has ended; a sandbox is not ready.
+    Exited,
+    /// It was not started yet, or the runtime does not know.
+    Unknown,
+}
+
+/// What was last told of each pod, so that what changed can be told. Synchronous.
+///
+/// A pod that could not be looked at is [failed](Self::fail), and is looked at again with the next
+/// list, until that went well; only then its changes are told.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    pods: BTreeMap<PodUid, Record>,
+    failed: BTreeSet<PodUid>,
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    name: PodName,
+    lives: Lives,
+}
+
+impl Records {
+    /// The pods of a list that are to be looked at closely: something in them has changed, or
+    /// looking at them failed.
+    pub fn to_inspect(&self, listed: &[ListedPod]) -> Vec<(PodUid, PodName)> {
+        let changed = listed.iter().filter(|pod| {
+            let known = self.pods.get(&pod.uid).map(|record| &record.lives);
+            self.failed.contains(&pod.uid) || known != Some(&lives_listed(pod))
+        });
+        changed
+            .map(|pod| (pod.uid.clone(), pod.name.clone()))
+            .collect()
+    }
+
+    /// The pods that are known and not in a list.
+    pub fn missing(&self, listed: &[ListedPod]) -> Vec<PodUid> {
+        let listed: BTreeSet<_> = listed.iter().map(|pod| &pod.uid).collect();
+        let known: BTreeSet<_> = self.pods.keys().chain(&self.failed).collect();
+        known.difference(&listed).copied().cloned().collect()
+    }
+
+    /// Takes in what a pod looks like, and tells what has changed in it.
+    pub fn observe(&mut self, observed: &ObservedPod) -> Vec<PodLifecycleEvent> {
+        self.failed.remove(&observed.uid);
+        let new = lives_observed(observed);
+        let record = Record {
+            name: observed.name.clone(),
+            lives: new.clone(),
+        };
+        let old = self.pods.insert(observed.uid.clone(), record);
+        changes(&observed.uid, old.map(|old| old.lives), &new)
+    }
+
+    /// Notes that a pod could not be looked at.
+    pub fn fail(&mut self, uid: &PodUid) {
+        self.failed.insert(uid.clone());
+    }
+
+    /// Takes in that the runtime has nothing of a pod, and tells what has changed.
+    pub fn remove(&mut self, uid: &PodUid) -> Vec<PodLifecycleEvent> {
+        self.failed.remove(uid);
+        let old = self.pods.remove(uid).map(|old| old.lives);
+        changes(uid, old, &Lives::new())
+    }
+
+    /// Which pod a container or a sandbox was last seen in.
+    pub fn owner(&self, container: &str) -> Option<(PodUid, PodName)> {
+        let mut pods = self.pods.iter();
+        let (uid, record) = pods.find(|(_, record)| record.lives.contains_key(container))?;
+        Some((uid.clone(), record.name.clone()))
+    }
+}
+
+/// Answers to kubelet's `computeEvents`.
+fn changes(uid: &PodUid, old: Option<Lives>, new: &Lives) -> Vec<PodLifecycleEvent> {
+    let old = old.unwrap_or_default();
+    let ids: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let of = |id: &Arc<str>| {
+        let (old, new) = (old.get(id).copied(), new.get(id).copied());
+        let changes = changes_between(old, new).iter();
+        let events = changes.map(|change| PodLifecycleEvent {
+            pod: uid.clone(),
+            container: id.clone(),
+            change: *change,
+        });
+        events.collect::<Vec<_>>()
+    };
+    ids.into_iter().flat_map(of).collect()
+}
+
+fn changes_between(
+    old: Option<ContainerLife>,
+    new: Option<ContainerLife>,
+) -> &'static [LifecycleChange] {
+    use LifecycleChange::{Changed, Died, Removed, Started};
+
+    if old == new {
+        return &[];
+    }
+    match (old, new) {
+        (_, Some(ContainerLife::Running)) => &[Started],
+        (_, Some(ContainerLife::Exited)) => &[Died],
+        (_, Some(ContainerLife::Unknown)) => &[Changed],
+        // It was told of that it died.
+        (Some(ContainerLife::Exited), None) => &[Removed],
+        (_, None) => &[Died, Removed],
+    }
+}
+
+fn lives_listed(pod: &ListedPod) -> Lives {
+    let sandboxes = pod.sandboxes.iter();
+    let sandboxes = sandboxes.map(|it| (it.id.clone(), life_of_sandbox(it.is_ready)));
+    let containers = pod.containers.iter();
+    let containers = containers.map(|it| (it.id.id.clone(), life_of(it.state)));
+    sandboxes.chain(containers).collect()
+}
+
+fn lives_observed(pod: &ObservedPod) -> Lives {
+    let sandboxes = pod.sandboxes.iter();
+    let sandboxes = sandboxes.map(|it| (it.id.clone(), life_of_sandbox(it.is_ready)));
+    let containers = pod.containers.iter();
+    let containers = containers.map(|it| (it.id.id.clone(), life_of(it.state)));
+    sandboxes.chain(containers).collect()
+}
+
+fn life_of_sandbox(is_ready: bool) -> ContainerLife {
+    if is_ready {
+        ContainerLife::Running
+    } else {
+        ContainerLife::Exited
+    }
+}
+
+fn life_of(state: RuntimeState) -> ContainerLife {
+    match state {
+        RuntimeState::Running => ContainerLife::Running,
+        RuntimeState::Exited => ContainerLife::Exited,
+        RuntimeState::Created | RuntimeState::Unknown => ContainerLife::Unknown,
+    }
+}
