@@ -14,6 +14,7 @@
 //! - [`config`]: how the agent works, from flags and a file.
 //! - [`source`]: where pods come from, and how what is wanted changes.
 //! - [`pod`]: what a pod is to the agent: its identity, and what its spec and metadata say.
+//! - [`sync_loop`]: what happens, one thing after the other, and who handles it.
 //! - [`admission`], [`deadline`], [`shutdown`]: whether a pod may run here, for how long, and which
 //!   pods end first when the machine is shut down.
 //! - [`worker`]: what a pod's worker does next, and the tasks that do it.
@@ -49,6 +50,7 @@ pub mod security;
 pub mod shutdown;
 pub mod source;
 pub mod status;
+pub mod sync_loop;
 pub mod volume;
 pub mod worker;
 pub mod yaml;

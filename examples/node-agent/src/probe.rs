@@ -2,4 +2,4 @@
 
 mod result;
 
-pub use result::{ProbeKind, ProbeOutcome, ProbeResults};
+pub use result::{ProbeKind, ProbeOutcome, ProbeResults, ProbeUpdate};

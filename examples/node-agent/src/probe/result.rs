@@ -1,5 +1,7 @@
 use std::collections::HashMap;
+use std::fmt;
 
+use crate::pod::PodUid;
 use crate::runtime::ContainerId;
 
 /// What a probe is for.
@@ -22,6 +24,31 @@ pub enum ProbeOutcome {
     Failure,
     /// It cannot be told yet.
     Unknown,
+}
+
+/// The result of a probe has changed; the first one is a change as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeUpdate {
+    /// What the probe is for.
+    pub kind: ProbeKind,
+    /// What it came to.
+    pub outcome: ProbeOutcome,
+    /// Which container was probed.
+    pub container: ContainerId,
+    /// The pod that it is in.
+    pub pod: PodUid,
+}
+
+impl ProbeKind {
+    /// All there are, in the order in which a container comes to need them.
+    pub const ALL: [Self; 3] = [Self::Startup, Self::Readiness, Self::Liveness];
+}
+
+/// As events have it: `Liveness`, `Readiness`, `Startup`.
+impl fmt::Display for ProbeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 /// What the probes of containers came to.
