@@ -24,4 +24,4 @@ pub use driver::PlegDriver;
 pub use event::{LifecycleChange, PodLifecycleEvent};
 pub use handle::{Pleg, PlegEvents, Unhealthy};
 pub use options::PlegOptions;
-pub use records::{ContainerLife, Lives, Records};
+pub use records::{Records, RunningCounts};

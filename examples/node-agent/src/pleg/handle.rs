@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::{PlegDriver, PlegOptions, PodCache, PodLifecycleEvent};
+use super::{PlegDriver, PlegOptions, PodCache, PodLifecycleEvent, RunningCounts};
 use crate::pod::{PodName, PodUid};
 use crate::runtime::PodRuntime;
 
@@ -55,6 +55,7 @@ struct State {
     wanted: BTreeMap<PodUid, PodName>,
     relisted_at: Option<Instant>,
     is_evented: bool,
+    counts: RunningCounts,
 }
 
 impl Pleg {
@@ -117,6 +118,11 @@ impl Pleg {
         self.shared.state.lock().is_evented
     }
 
+    /// How many pods and containers there were when they were last looked at.
+    pub fn counts(&self) -> RunningCounts {
+        self.shared.state.lock().counts
+    }
+
     /// How many events were dropped since the sync loop did not take them.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
@@ -141,6 +147,10 @@ impl Shared {
 
     pub(super) fn set_evented(&self, is_evented: bool) {
         self.state.lock().is_evented = is_evented;
+    }
+
+    pub(super) fn set_counts(&self, counts: RunningCounts) {
+        self.state.lock().counts = counts;
     }
 
     pub(super) fn count_dropped(&self) {

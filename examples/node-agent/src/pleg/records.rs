@@ -5,12 +5,12 @@ use super::{LifecycleChange, PodLifecycleEvent};
 use crate::pod::{PodName, PodUid};
 use crate::runtime::{ListedPod, ObservedPod, RuntimeState};
 
-/// How it is with the containers and sandboxes of a pod, by what the runtime calls them.
-pub type Lives = BTreeMap<Arc<str>, ContainerLife>;
+/// How it is with the containers or the sandboxes of a pod, by what the runtime calls them.
+type Lives = BTreeMap<Arc<str>, ContainerLife>;
 
 /// How it is with a container or a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ContainerLife {
+enum ContainerLife {
     /// It runs; a sandbox is ready.
     Running,
     /// It has ended; a sandbox is not ready.
@@ -32,7 +32,28 @@ pub struct Records {
 #[derive(Clone, Debug)]
 struct Record {
     name: PodName,
-    lives: Lives,
+    lives: PodLives,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct PodLives {
+    sandboxes: Lives,
+    containers: Lives,
+}
+
+/// How many pods and containers there are.
+///
+/// Answers to the metrics `kubelet_running_pods` and `kubelet_running_containers`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunningCounts {
+    /// Pods with a sandbox that is ready.
+    pub pods: usize,
+    /// Containers that run.
+    pub running: usize,
+    /// Containers that have ended.
+    pub exited: usize,
+    /// Containers that were not started yet, or of which the runtime does not know.
+    pub unknown: usize,
 }
 
 impl Records {
@@ -41,7 +62,7 @@ impl Records {
     pub fn to_inspect(&self, listed: &[ListedPod]) -> Vec<(PodUid, PodName)> {
         let changed = listed.iter().filter(|pod| {
             let known = self.pods.get(&pod.uid).map(|record| &record.lives);
-            self.failed.contains(&pod.uid) || known != Some(&lives_listed(pod))
+            self.failed.contains(&pod.uid) || known != Some(&PodLives::listed(pod))
         });
         changed
             .map(|pod| (pod.uid.clone(), pod.name.clone()))
@@ -58,7 +79,7 @@ impl Records {
     /// Takes in what a pod looks like, and tells what has changed in it.
     pub fn observe(&mut self, observed: &ObservedPod) -> Vec<PodLifecycleEvent> {
         self.failed.remove(&observed.uid);
-        let new = lives_observed(observed);
+        let new = PodLives::observed(observed);
         let record = Record {
             name: observed.name.clone(),
             lives: new.clone(),
@@ -76,24 +97,73 @@ impl Records {
     pub fn remove(&mut self, uid: &PodUid) -> Vec<PodLifecycleEvent> {
         self.failed.remove(uid);
         let old = self.pods.remove(uid).map(|old| old.lives);
-        changes(uid, old, &Lives::new())
+        changes(uid, old, &PodLives::default())
     }
 
     /// Which pod a container or a sandbox was last seen in.
     pub fn owner(&self, container: &str) -> Option<(PodUid, PodName)> {
         let mut pods = self.pods.iter();
-        let (uid, record) = pods.find(|(_, record)| record.lives.contains_key(container))?;
+        let (uid, record) = pods.find(|(_, record)| record.lives.get(container).is_some())?;
         Some((uid.clone(), record.name.clone()))
+    }
+
+    /// How many pods and containers there are.
+    pub fn counts(&self) -> RunningCounts {
+        let mut counts = RunningCounts::default();
+        for record in self.pods.values() {
+            let mut sandboxes = record.lives.sandboxes.values();
+            counts.pods += usize::from(sandboxes.any(|life| *life == ContainerLife::Running));
+            for life in record.lives.containers.values() {
+                *match life {
+                    ContainerLife::Running => &mut counts.running,
+                    ContainerLife::Exited => &mut counts.exited,
+                    ContainerLife::Unknown => &mut counts.unknown,
+                } += 1;
+            }
+        }
+        counts
+    }
+}
+
+impl PodLives {
+    fn listed(pod: &ListedPod) -> Self {
+        let sandboxes = pod.sandboxes.iter();
+        let sandboxes = sandboxes.map(|it| (it.id.clone(), life_of_sandbox(it.is_ready)));
+        let containers = pod.containers.iter();
+        let containers = containers.map(|it| (it.id.id.clone(), life_of(it.state)));
+        Self {
+            sandboxes: sandboxes.collect(),
+            containers: containers.collect(),
+        }
+    }
+
+    fn observed(pod: &ObservedPod) -> Self {
+        let sandboxes = pod.sandboxes.iter();
+        let sandboxes = sandboxes.map(|it| (it.id.clone(), life_of_sandbox(it.is_ready)));
+        let containers = pod.containers.iter();
+        let containers = containers.map(|it| (it.id.id.clone(), life_of(it.state)));
+        Self {
+            sandboxes: sandboxes.collect(),
+            containers: containers.collect(),
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.sandboxes.keys().chain(self.containers.keys())
+    }
+
+    fn get(&self, id: &str) -> Option<ContainerLife> {
+        let life = self.containers.get(id);
+        life.or_else(|| self.sandboxes.get(id)).copied()
     }
 }
 
 /// Answers to kubelet's `computeEvents`.
-fn changes(uid: &PodUid, old: Option<Lives>, new: &Lives) -> Vec<PodLifecycleEvent> {
+fn changes(uid: &PodUid, old: Option<PodLives>, new: &PodLives) -> Vec<PodLifecycleEvent> {
     let old = old.unwrap_or_default();
-    let ids: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let ids: BTreeSet<_> = old.ids().chain(new.ids()).collect();
     let of = |id: &Arc<str>| {
-        let (old, new) = (old.get(id).copied(), new.get(id).copied());
-        let changes = changes_between(old, new).iter();
+        let changes = changes_between(old.get(id), new.get(id)).iter();
         let events = changes.map(|change| PodLifecycleEvent {
             pod: uid.clone(),
             container: id.clone(),
@@ -121,22 +191,6 @@ fn changes_between(
         (Some(ContainerLife::Exited), None) => &[Removed],
         (_, None) => &[Died, Removed],
     }
-}
-
-fn lives_listed(pod: &ListedPod) -> Lives {
-    let sandboxes = pod.sandboxes.iter();
-    let sandboxes = sandboxes.map(|it| (it.id.clone(), life_of_sandbox(it.is_ready)));
-    let containers = pod.containers.iter();
-    let containers = containers.map(|it| (it.id.id.clone(), life_of(it.state)));
-    sandboxes.chain(containers).collect()
-}
-
-fn lives_observed(pod: &ObservedPod) -> Lives {
-    let sandboxes = pod.sandboxes.iter();
-    let sandboxes = sandboxes.map(|it| (it.id.clone(), life_of_sandbox(it.is_ready)));
-    let containers = pod.containers.iter();
-    let containers = containers.map(|it| (it.id.id.clone(), life_of(it.state)));
-    sandboxes.chain(containers).collect()
 }
 
 fn life_of_sandbox(is_ready: bool) -> ContainerLife {

@@ -66,6 +66,7 @@ impl<R: PodRuntime> Relister<R> {
                 }
             }
         }
+        self.shared.set_counts(self.records.counts());
         // After all pods, or somebody would take what was for what is.
         self.cache.advance(at);
         Ok(())
@@ -84,6 +85,7 @@ impl<R: PodRuntime> Relister<R> {
                 }
             }
         }
+        self.shared.set_counts(self.records.counts());
     }
 
     /// Says that all that is known is so now.
