@@ -20,6 +20,7 @@
 //! - [`worker`]: what a pod's worker does next, and the tasks that do it.
 //! - [`runtime`]: what a container runtime is asked, and what it says of pods.
 //! - [`pleg`]: what happens to the containers of pods.
+//! - [`gc`]: what is collected when nobody needs it any more.
 //! - [`probe`]: what probes say of containers.
 //! - [`status`]: what the API server is told of a pod.
 //! - [`event`]: what people are told.
@@ -39,6 +40,7 @@ pub mod config;
 pub mod deadline;
 pub mod environment;
 pub mod event;
+pub mod gc;
 pub mod network;
 pub mod objects;
 pub mod pleg;

@@ -19,6 +19,10 @@ mod merging;
 mod phase;
 mod statuses;
 
+mod admission;
+mod container_gc;
+mod shutdown;
+
 mod grace;
 mod worker_properties;
 mod worker_updates;
