@@ -123,6 +123,10 @@ impl PodCache {
 
     /// Waits for [`if_newer_than`](Self::if_newer_than).
     ///
+    /// # Errors
+    ///
+    /// What was observed is that the pod could not be looked at.
+    ///
     /// # Cancel safety
     ///
     /// Safe: nothing is consumed.

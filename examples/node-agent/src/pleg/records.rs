@@ -5,19 +5,9 @@ use super::{LifecycleChange, PodLifecycleEvent};
 use crate::pod::{PodName, PodUid};
 use crate::runtime::{ListedPod, ObservedPod, RuntimeState};
 
-/// How it is with the containers or the sandboxes of a pod, by what the runtime calls them.
-type Lives = BTreeMap<Arc<str>, ContainerLife>;
-
-/// How it is with a container or a sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum ContainerLife {
-    /// It runs; a sandbox is ready.
-    Running,
-    /// It has ended; a sandbox is not ready.
-    Exited,
-    /// It was not started yet, or the runtime does not know.
-    Unknown,
-}
+/// The states of the containers or the sandboxes of a pod, by what the runtime calls them. A sandbox
+/// runs if it is ready, and has ended otherwise.
+type States = BTreeMap<Arc<str>, RuntimeState>;
 
 /// What was last told of each pod, so that what changed can be told. Synchronous.
 ///
@@ -32,13 +22,13 @@ pub struct Records {
 #[derive(Clone, Debug)]
 struct Record {
     name: PodName,
-    lives: PodLives,
+    states: PodStates,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct PodLives {
-    sandboxes: Lives,
-    containers: Lives,
+struct PodStates {
+    sandboxes: States,
+    containers: States,
 }
 
 /// How many pods and containers there are.
@@ -61,8 +51,8 @@ impl Records {
     /// looking at them failed.
     pub fn to_inspect(&self, listed: &[ListedPod]) -> Vec<(PodUid, PodName)> {
         let changed = listed.iter().filter(|pod| {
-            let known = self.pods.get(&pod.uid).map(|record| &record.lives);
-            self.failed.contains(&pod.uid) || known != Some(&PodLives::listed(pod))
+            let known = self.pods.get(&pod.uid).map(|record| &record.states);
+            self.failed.contains(&pod.uid) || known != Some(&PodStates::listed(pod))
         });
         changed
             .map(|pod| (pod.uid.clone(), pod.name.clone()))
@@ -79,13 +69,13 @@ impl Records {
     /// Takes in what a pod looks like, and tells what has changed in it.
     pub fn observe(&mut self, observed: &ObservedPod) -> Vec<PodLifecycleEvent> {
         self.failed.remove(&observed.uid);
-        let new = PodLives::observed(observed);
+        let new = PodStates::observed(observed);
         let record = Record {
             name: observed.name.clone(),
-            lives: new.clone(),
+            states: new.clone(),
         };
         let old = self.pods.insert(observed.uid.clone(), record);
-        changes(&observed.uid, old.map(|old| old.lives), &new)
+        changes(&observed.uid, old.map(|old| old.states), &new)
     }
 
     /// Notes that a pod could not be looked at.
@@ -96,14 +86,14 @@ impl Records {
     /// Takes in that the runtime has nothing of a pod, and tells what has changed.
     pub fn remove(&mut self, uid: &PodUid) -> Vec<PodLifecycleEvent> {
         self.failed.remove(uid);
-        let old = self.pods.remove(uid).map(|old| old.lives);
-        changes(uid, old, &PodLives::default())
+        let old = self.pods.remove(uid).map(|old| old.states);
+        changes(uid, old, &PodStates::default())
     }
 
     /// Which pod a container or a sandbox was last seen in.
     pub fn owner(&self, container: &str) -> Option<(PodUid, PodName)> {
         let mut pods = self.pods.iter();
-        let (uid, record) = pods.find(|(_, record)| record.lives.get(container).is_some())?;
+        let (uid, record) = pods.find(|(_, record)| record.states.get(container).is_some())?;
         Some((uid.clone(), record.name.clone()))
     }
 
@@ -111,13 +101,13 @@ impl Records {
     pub fn counts(&self) -> RunningCounts {
         let mut counts = RunningCounts::default();
         for record in self.pods.values() {
-            let mut sandboxes = record.lives.sandboxes.values();
-            counts.pods += usize::from(sandboxes.any(|life| *life == ContainerLife::Running));
-            for life in record.lives.containers.values() {
-                *match life {
-                    ContainerLife::Running => &mut counts.running,
-                    ContainerLife::Exited => &mut counts.exited,
-                    ContainerLife::Unknown => &mut counts.unknown,
+            let mut sandboxes = record.states.sandboxes.values();
+            counts.pods += usize::from(sandboxes.any(|state| *state == RuntimeState::Running));
+            for state in record.states.containers.values() {
+                *match state {
+                    RuntimeState::Running => &mut counts.running,
+                    RuntimeState::Exited => &mut counts.exited,
+                    RuntimeState::Created | RuntimeState::Unknown => &mut counts.unknown,
                 } += 1;
             }
         }
@@ -125,12 +115,12 @@ impl Records {
     }
 }
 
-impl PodLives {
+impl PodStates {
     fn listed(pod: &ListedPod) -> Self {
         let sandboxes = pod.sandboxes.iter();
-        let sandboxes = sandboxes.map(|it| (it.id.clone(), life_of_sandbox(it.is_ready)));
+        let sandboxes = sandboxes.map(|it| (it.id.clone(), state_of_sandbox(it.is_ready)));
         let containers = pod.containers.iter();
-        let containers = containers.map(|it| (it.id.id.clone(), life_of(it.state)));
+        let containers = containers.map(|it| (it.id.id.clone(), it.state));
         Self {
             sandboxes: sandboxes.collect(),
             containers: containers.collect(),
@@ -139,9 +129,9 @@ impl PodLives {
 
     fn observed(pod: &ObservedPod) -> Self {
         let sandboxes = pod.sandboxes.iter();
-        let sandboxes = sandboxes.map(|it| (it.id.clone(), life_of_sandbox(it.is_ready)));
+        let sandboxes = sandboxes.map(|it| (it.id.clone(), state_of_sandbox(it.is_ready)));
         let containers = pod.containers.iter();
-        let containers = containers.map(|it| (it.id.id.clone(), life_of(it.state)));
+        let containers = containers.map(|it| (it.id.id.clone(), it.state));
         Self {
             sandboxes: sandboxes.collect(),
             containers: containers.collect(),
@@ -152,14 +142,14 @@ impl PodLives {
         self.sandboxes.keys().chain(self.containers.keys())
     }
 
-    fn get(&self, id: &str) -> Option<ContainerLife> {
-        let life = self.containers.get(id);
-        life.or_else(|| self.sandboxes.get(id)).copied()
+    fn get(&self, id: &str) -> Option<RuntimeState> {
+        let state = self.containers.get(id);
+        state.or_else(|| self.sandboxes.get(id)).copied()
     }
 }
 
 /// Answers to kubelet's `computeEvents`.
-fn changes(uid: &PodUid, old: Option<PodLives>, new: &PodLives) -> Vec<PodLifecycleEvent> {
+fn changes(uid: &PodUid, old: Option<PodStates>, new: &PodStates) -> Vec<PodLifecycleEvent> {
     let old = old.unwrap_or_default();
     let ids: BTreeSet<_> = old.ids().chain(new.ids()).collect();
     let of = |id: &Arc<str>| {
@@ -175,8 +165,8 @@ fn changes(uid: &PodUid, old: Option<PodLives>, new: &PodLives) -> Vec<PodLifecy
 }
 
 fn changes_between(
-    old: Option<ContainerLife>,
-    new: Option<ContainerLife>,
+    old: Option<RuntimeState>,
+    new: Option<RuntimeState>,
 ) -> &'static [LifecycleChange] {
     use LifecycleChange::{Changed, Died, Removed, Started};
 
@@ -184,27 +174,19 @@ fn changes_between(
         return &[];
     }
     match (old, new) {
-        (_, Some(ContainerLife::Running)) => &[Started],
-        (_, Some(ContainerLife::Exited)) => &[Died],
-        (_, Some(ContainerLife::Unknown)) => &[Changed],
+        (_, Some(RuntimeState::Running)) => &[Started],
+        (_, Some(RuntimeState::Exited)) => &[Died],
+        (_, Some(RuntimeState::Created | RuntimeState::Unknown)) => &[Changed],
         // It was told of that it died.
-        (Some(ContainerLife::Exited), None) => &[Removed],
+        (Some(RuntimeState::Exited), None) => &[Removed],
         (_, None) => &[Died, Removed],
     }
 }
 
-fn life_of_sandbox(is_ready: bool) -> ContainerLife {
+fn state_of_sandbox(is_ready: bool) -> RuntimeState {
     if is_ready {
-        ContainerLife::Running
+        RuntimeState::Running
     } else {
-        ContainerLife::Exited
-    }
-}
-
-fn life_of(state: RuntimeState) -> ContainerLife {
-    match state {
-        RuntimeState::Running => ContainerLife::Running,
-        RuntimeState::Exited => ContainerLife::Exited,
-        RuntimeState::Created | RuntimeState::Unknown => ContainerLife::Unknown,
+        RuntimeState::Exited
     }
 }

@@ -38,7 +38,7 @@ enum State {
     /// Opening a stream may take until the first event, so that it goes on while other things are
     /// done.
     Opening(BoxFuture<'static, Result<Events, Error>>),
-    Open(Events),
+    Open(Box<Events>),
     Waiting(Instant),
 }
 
@@ -77,7 +77,7 @@ impl EventStream {
         match &mut self.state {
             State::Opening(opening) => match opening.await {
                 Ok(events) => {
-                    self.state = State::Open(events);
+                    self.state = State::Open(Box::new(events));
                     StreamItem::Opened
                 }
                 Err(error) => self.fail(LostStream(Some(error))),

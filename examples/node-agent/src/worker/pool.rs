@@ -81,9 +81,8 @@ impl WorkerPool {
         parts: WorkerParts,
         options: WorkerOptions,
     ) -> (Self, WorkerDriver<S>) {
-        let stop_timeout = options.stop_timeout;
-        let shared = Arc::new(Shared::new(parts, options));
-        let driver = WorkerDriver::new(syncer, shared.clone(), stop_timeout);
+        let shared = Arc::new(Shared::new(parts, &options));
+        let driver = WorkerDriver::new(syncer, shared.clone(), options);
         (Self { shared }, driver)
     }
 

@@ -136,6 +136,11 @@ impl FakePods {
         errors.entry(uid(of)).or_default().push_back(error);
     }
 
+    pub(crate) fn clear_errors(&self) {
+        self.list_errors.lock().clear();
+        self.observe_errors.lock().clear();
+    }
+
     pub(crate) fn counts(&self) -> (usize, usize) {
         let of = |count: &AtomicUsize| count.load(Ordering::SeqCst);
         (of(&self.lists), of(&self.looks))

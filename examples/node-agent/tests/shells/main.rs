@@ -14,9 +14,11 @@ mod pleg_cache;
 mod pleg_evented;
 mod pleg_generic;
 mod pleg_on_demand;
+mod pleg_properties;
 
 mod sync_loop;
 
 mod worker_pool;
+mod worker_properties;
 mod worker_rig;
 mod worker_turns;

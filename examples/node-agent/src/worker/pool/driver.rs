@@ -1,14 +1,13 @@
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use super::turn;
+use super::{WorkerOptions, turn};
 use crate::pod::PodUid;
 use crate::worker::PodSyncer;
 
@@ -16,15 +15,15 @@ use crate::worker::PodSyncer;
 pub struct WorkerDriver<S> {
     syncer: Arc<S>,
     shared: Arc<Shared>,
-    stop_timeout: Duration,
+    options: WorkerOptions,
 }
 
 impl<S: PodSyncer> WorkerDriver<S> {
-    pub(super) fn new(syncer: Arc<S>, shared: Arc<Shared>, stop_timeout: Duration) -> Self {
+    pub(super) fn new(syncer: Arc<S>, shared: Arc<Shared>, options: WorkerOptions) -> Self {
         Self {
             syncer,
             shared,
-            stop_timeout,
+            options,
         }
     }
 
@@ -40,7 +39,7 @@ impl<S: PodSyncer> WorkerDriver<S> {
         let Self {
             syncer,
             shared,
-            stop_timeout,
+            options,
         } = self;
         let mut tasks = JoinSet::new();
         let end = End(&shared);
@@ -62,7 +61,7 @@ impl<S: PodSyncer> WorkerDriver<S> {
                 surface(ended);
             }
         };
-        if timeout(stop_timeout, all_ended).await.is_err() {
+        if timeout(options.stop_timeout, all_ended).await.is_err() {
             tracing::warn!("dropped turns of pods that did not end");
         }
         tasks.shutdown().await;

@@ -38,10 +38,10 @@ pub(super) struct Begun {
 }
 
 impl Shared {
-    pub(super) fn new(parts: WorkerParts, options: WorkerOptions) -> Self {
+    pub(super) fn new(parts: WorkerParts, options: &WorkerOptions) -> Self {
         Self {
             parts,
-            state: Mutex::new(State::new(&options)),
+            state: Mutex::new(State::new(options)),
             started: Notify::new(),
             due: WorkQueue::default(),
             token: CancellationToken::new(),

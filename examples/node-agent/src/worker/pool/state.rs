@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pleg::Stamp;
 use crate::pod::PodUid;
-use crate::worker::{PodWorkers, Waiter, WorkerOptions};
+use crate::worker::{PodWorkers, Waiter, WorkerOptions, WorkerState};
 
 /// What the pool knows; the lock around it is never held over a wait.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl State {
     /// Drops what is known of the task of a worker that has nothing to do any more.
     pub(super) fn tidy(&mut self, uid: &PodUid) {
         let state = self.workers.get(uid);
-        let is_over = state.is_none_or(|state| state.is_finished());
+        let is_over = state.is_none_or(WorkerState::is_finished);
         if is_over && self.slots.get(uid).is_some_and(|slot| !slot.is_running) {
             self.slots.remove(uid);
         }
