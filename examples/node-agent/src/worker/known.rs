@@ -50,6 +50,10 @@ impl PodWorkers {
             };
             known.insert(uid, worker);
         }
+        // One that had its turn since another went may have gone itself.
+        effects.retain(
+            |effect| !matches!(effect, Effect::Wake(uid) if !self.states.contains_key(uid)),
+        );
         (known, effects)
     }
 
@@ -86,7 +90,7 @@ impl PodWorkers {
             effects.extend(state.take_waiters().into_iter().map(Effect::Release));
             effects.push(Effect::Stop(uid.clone()));
         }
-        self.forget(uid);
+        effects.extend(self.forget(uid));
         true
     }
 }

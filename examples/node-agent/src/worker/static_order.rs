@@ -57,6 +57,13 @@ impl StaticOrder {
         }
     }
 
+    /// Those that wait for their turn, if no other has it.
+    pub(super) fn next(&self, name: &PodName) -> impl Iterator<Item = &PodUid> {
+        let is_free = !self.started.contains_key(name);
+        let waiting = self.waiting.get(name).filter(|_| is_free);
+        waiting.into_iter().flatten()
+    }
+
     /// Which pod of a name has started.
     pub(super) fn started(&self, name: &PodName) -> Option<&PodUid> {
         self.started.get(name)

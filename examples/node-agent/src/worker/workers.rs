@@ -8,7 +8,7 @@ use super::{
     Delay, Effect, Failure, Outcome, PodUpdate, Reaction, RetryDelays, Stage, Subject, Turn,
     UpdateKind, Work, WorkerState,
 };
-use crate::pod::{PodUid, is_static, is_terminal};
+use crate::pod::{PodName, PodUid, is_static, is_terminal};
 use crate::runtime::ObservedPod;
 
 /// All pod workers, as a synchronous state machine.
@@ -147,7 +147,8 @@ impl PodWorkers {
         state.is_finished = true;
         self.statics.leave(&state.name, uid);
         let released = state.take_waiters().into_iter().map(Effect::Release);
-        released.chain([Effect::Stop(uid.clone())]).collect()
+        let stopped = released.chain([Effect::Stop(uid.clone())]);
+        stopped.chain(self.wake_next(&state.name)).collect()
     }
 
     /// Says what came of a turn.
@@ -184,7 +185,7 @@ impl PodWorkers {
             // No source has it, so that nobody would ever ask for it to be forgotten.
             (_, Work::TerminateOrphan(_)) => {
                 effects.extend(state.take_waiters().into_iter().map(Effect::Release));
-                self.forget(uid);
+                effects.extend(self.forget(uid));
                 effects.push(Effect::Stop(uid.clone()));
                 return effects;
             }
@@ -192,7 +193,8 @@ impl PodWorkers {
                 state.is_finished = true;
                 let name = state.name.clone();
                 self.statics.leave(&name, uid);
-                return vec![Effect::Stop(uid.clone())];
+                let stop = [Effect::Stop(uid.clone())].into_iter();
+                return stop.chain(self.wake_next(&name)).collect();
             }
         };
         effects.push(Effect::Requeue(uid.clone(), delay));
@@ -202,10 +204,22 @@ impl PodWorkers {
         effects
     }
 
-    pub(super) fn forget(&mut self, uid: &PodUid) {
-        if let Some(state) = self.states.remove(uid) {
-            self.statics.leave(&state.name, uid);
-        }
+    /// Returns the effect of that on others.
+    pub(super) fn forget(&mut self, uid: &PodUid) -> Option<Effect> {
+        let state = self.states.remove(uid)?;
+        self.statics.leave(&state.name, uid);
+        self.wake_next(&state.name)
+    }
+
+    /// Has the next static pod of a name begin, if none has. Upstream lets it find out by itself,
+    /// which takes it 10 s and more.
+    fn wake_next(&self, name: &PodName) -> Option<Effect> {
+        let lives = |uid: &&PodUid| {
+            let state = self.states.get(*uid);
+            state.is_some_and(|state| state.terminating_at.is_none())
+        };
+        let next = self.statics.next(name).find(lives)?;
+        Some(Effect::Wake(next.clone()))
     }
 }
 
