@@ -2,6 +2,8 @@
 
 mod recorder;
 mod reference;
+mod writer;
 
 pub use recorder::{EventReceiver, EventRecorder, EventType, RecordedEvent};
 pub use reference::{container_reference, node_reference, pod_reference};
+pub use writer::event_writer;

@@ -22,7 +22,9 @@
 //! - [`pleg`]: what happens to the containers of pods.
 //! - [`gc`]: what is collected when nobody needs it any more.
 //! - [`probe`]: what probes say of containers.
-//! - [`status`]: what the API server is told of a pod.
+//! - [`status`]: what the API server is told of a pod, and [`mirror`]: how it comes to know static ones.
+//! - [`node`]: what the API server is told of the machine.
+//! - [`client`]: the ways to the API server.
 //! - [`event`]: what people are told.
 //! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
@@ -36,12 +38,15 @@
 //! - What is decided waits for nothing: engines take `now` and events and return what is to be done.
 
 pub mod admission;
+pub mod client;
 pub mod config;
 pub mod deadline;
 pub mod environment;
 pub mod event;
 pub mod gc;
+pub mod mirror;
 pub mod network;
+pub mod node;
 pub mod objects;
 pub mod pleg;
 pub mod pod;
@@ -57,6 +62,7 @@ pub mod volume;
 pub mod worker;
 pub mod yaml;
 
+mod patch;
 mod warning;
 
 pub use warning::Warning;

@@ -5,8 +5,10 @@
 
 mod conditions;
 mod containers;
+mod equality;
 mod finality;
 mod generate;
+mod manager;
 mod merge;
 mod phase;
 mod probed;
@@ -16,11 +18,12 @@ mod view;
 
 pub use conditions::{
     CONTAINERS_READY, DISRUPTION_TARGET, INITIALIZED, READY, READY_TO_START_CONTAINERS, SCHEDULED,
-    containers_ready_condition, initialized_condition, is_owned, ready_condition,
-    ready_to_start_containers_condition,
+    containers_ready_condition, initialized_condition, is_owned, needs_readiness_reconcile,
+    ready_condition, ready_to_start_containers_condition,
 };
 pub use finality::finish;
 pub use generate::{Eviction, StatusInputs, api_status};
+pub use manager::{StatusManager, StatusWriter};
 pub use merge::{Containers, merge};
 pub use phase::{Course, pod_phase};
 pub use settle::{IllegalTransition, settle};

@@ -10,8 +10,21 @@ use tokio::sync::mpsc;
 /// must not stand still for them.
 #[derive(Clone, Debug)]
 pub struct EventRecorder {
-    events: Option<mpsc::Sender<RecordedEvent>>,
-    dropped: Arc<AtomicU64>,
+    destination: Destination,
+}
+
+/// Where events go.
+#[derive(Clone, Debug)]
+enum Destination {
+    /// Nowhere.
+    Nowhere,
+    /// To who reads them.
+    Reader {
+        events: mpsc::Sender<RecordedEvent>,
+        dropped: Arc<AtomicU64>,
+    },
+    /// To the API server.
+    Writer(kubewright_controller::EventRecorder),
 }
 
 /// The events that were recorded, in order; it ends when the last recorder is dropped.
@@ -53,19 +66,21 @@ impl EventRecorder {
     /// A recorder, and where its events come out. So many may wait.
     pub fn channel(capacity: usize) -> (Self, EventReceiver) {
         let (events, receiver) = mpsc::channel(capacity);
-        let recorder = Self {
-            events: Some(events),
-            dropped: Arc::default(),
-        };
-        (recorder, receiver)
+        let dropped = Arc::default();
+        let destination = Destination::Reader { events, dropped };
+        (Self { destination }, receiver)
     }
 
     /// A recorder whose events go nowhere, for an agent without an API server.
     pub fn disabled() -> Self {
-        Self {
-            events: None,
-            dropped: Arc::default(),
-        }
+        let destination = Destination::Nowhere;
+        Self { destination }
+    }
+
+    /// A recorder whose events are written.
+    pub(super) fn written(recorder: kubewright_controller::EventRecorder) -> Self {
+        let destination = Destination::Writer(recorder);
+        Self { destination }
     }
 
     /// Records that something happened as it should.
@@ -80,7 +95,11 @@ impl EventRecorder {
 
     /// How many events were dropped since nobody read them fast enough.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        match &self.destination {
+            Destination::Nowhere => 0,
+            Destination::Reader { dropped, .. } => dropped.load(Ordering::Relaxed),
+            Destination::Writer(recorder) => recorder.dropped(),
+        }
     }
 
     fn record(
@@ -92,17 +111,26 @@ impl EventRecorder {
     ) {
         let name = object.name.as_deref().unwrap_or_default();
         tracing::debug!(object = name, reason, message, "event");
-        let Some(events) = &self.events else {
-            return;
-        };
-        let event = RecordedEvent {
-            object: object.clone(),
-            event_type,
-            reason: reason.to_owned(),
-            message,
-        };
-        if events.try_send(event).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        match &self.destination {
+            Destination::Nowhere => {}
+            Destination::Reader { events, dropped } => {
+                let event = RecordedEvent {
+                    object: object.clone(),
+                    event_type,
+                    reason: reason.to_owned(),
+                    message,
+                };
+                if events.try_send(event).is_err() {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Destination::Writer(recorder) => {
+                let event_type = match event_type {
+                    EventType::Normal => kubewright_controller::EventType::Normal,
+                    EventType::Warning => kubewright_controller::EventType::Warning,
+                };
+                recorder.record(object, event_type, reason, message);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 
+use super::generate::init_and_regular;
 use super::phase::any_regular_started;
 use super::view::find;
 use crate::pod::{ContainerKind, FAILED, PodContainer, SUCCEEDED, containers};
@@ -126,6 +127,31 @@ pub fn ready_condition(
         let message = closed.join(", ");
         condition(pod, READY, false, READINESS_GATES_NOT_READY, message)
     }
+}
+
+/// Whether what the API server says of a pod's readiness does not fit its readiness gates any more:
+/// somebody else has opened or closed one.
+///
+/// Answers to kubelet's `NeedToReconcilePodReadiness`.
+pub fn needs_readiness_reconcile(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let gates = spec.and_then(|spec| spec.readiness_gates.as_deref());
+    let Some(status) = pod
+        .status
+        .as_ref()
+        .filter(|_| gates.is_some_and(|it| !it.is_empty()))
+    else {
+        return false;
+    };
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let Some(told) = conditions.iter().find(|it| it.type_ == READY) else {
+        return false;
+    };
+    let statuses = init_and_regular(status);
+    let phase = status.phase.as_deref().unwrap_or_default();
+    let due = ready_condition(pod, Some(&statuses), conditions, phase);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    told.status != due.status || text(&told.message) != text(&due.message)
 }
 
 /// The condition of a pod that is ready no more since it ended in this phase.

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, Pod, PodIP, PodStatus};
 
 use super::StartFailures;
 use super::conditions::{
@@ -191,7 +191,8 @@ fn set_addresses(inputs: &StatusInputs<'_>, status: &mut PodStatus) {
     status.pod_ips = Some(pod_ips).filter(|ips| !ips.is_empty());
 }
 
-fn init_and_regular(status: &PodStatus) -> Vec<k8s_openapi::api::core::v1::ContainerStatus> {
+/// The statuses of all containers that decide what a pod is like.
+pub(super) fn init_and_regular(status: &PodStatus) -> Vec<ContainerStatus> {
     let init = status.init_container_statuses.iter().flatten();
     let regular = status.container_statuses.iter().flatten();
     init.chain(regular).cloned().collect()

@@ -77,6 +77,13 @@ fn check_transitions(pod: &Pod, old: &PodStatus, new: &PodStatus) -> Result<(), 
     Ok(())
 }
 
+/// A status as it comes back from the API server: with whole seconds, and last words of no more than
+/// the length that it takes.
+pub(super) fn normalized(mut status: PodStatus) -> PodStatus {
+    normalize(&mut status);
+    status
+}
+
 /// Answers to kubelet's `normalizeStatus`.
 fn normalize(status: &mut PodStatus) {
     truncate(&mut status.start_time);

@@ -1,0 +1,281 @@
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Node;
+use kube_client::api::{Api, Patch, PatchParams};
+use kube_client::{Client, Error};
+use kubewright_clock::Clock;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::facts::{ARCH_LABEL, OS_LABEL};
+use super::{
+    NodeFacts, NodeNews, NodeObserver, NodeWatch, ReportSchedule, initial_node, register,
+    status_has_changed, update_status,
+};
+use crate::client::HeartbeatClient;
+use crate::config::Config;
+use crate::event::EventRecorder;
+use crate::patch::{canonical, strategic};
+
+/// How often an update is tried.
+const TRIES: u32 = 5;
+/// By how much the time between two updates is longer, at most.
+const JITTER: f64 = 0.04;
+/// How often it is seen whether the node is ready for the first time, and for how long.
+const FAST_PERIOD: Duration = Duration::from_millis(100);
+const FAST_LIMIT: Duration = Duration::from_secs(120);
+
+/// How a node's status is reported.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReporterConfig {
+    /// Whether the node is registered. Default: true.
+    pub register: bool,
+    /// How often the status is computed. Default: 10 s.
+    pub update_frequency: Duration,
+    /// How often it is written though nothing is new. Default: 5 min.
+    pub report_frequency: Duration,
+    /// The wall clock. Default: the system's.
+    pub clock: Clock,
+    /// What random times are made of. Default: 0.
+    pub seed: u64,
+}
+
+impl ReporterConfig {
+    /// What a configuration asks for.
+    pub fn of(config: &Config, clock: Clock, seed: u64) -> Self {
+        Self {
+            register: config.register_node,
+            update_frequency: config.node_status_update_frequency,
+            report_frequency: config.node_status_report_frequency,
+            clock,
+            seed,
+        }
+    }
+}
+
+impl Default for ReporterConfig {
+    fn default() -> Self {
+        Self {
+            register: true,
+            update_frequency: Duration::from_secs(10),
+            report_frequency: Duration::from_secs(300),
+            clock: Clock::system(),
+            seed: 0,
+        }
+    }
+}
+
+/// Registers a node, and keeps its status in the API server up to date.
+///
+/// # Guarantees
+///
+/// - The status is computed every 10 s, and written if it says something new or was not written for
+///   long. As soon as the node is ready for the first time that is told at once.
+/// - An update that fails is tried five times; from the second failure on with new connections.
+/// - Events tell what a status that was written says that the one before did not.
+///
+/// Answers to kubelet's `syncNodeStatus` and `fastStatusUpdateOnce`.
+#[must_use = "nothing is reported unless the reporter runs"]
+pub struct NodeReporter<O> {
+    client: Client,
+    heartbeat: HeartbeatClient,
+    observer: O,
+    recorder: EventRecorder,
+    config: ReporterConfig,
+    state: State,
+}
+
+struct State {
+    facts: NodeFacts,
+    watch: Option<NodeWatch>,
+    schedule: ReportSchedule,
+    random: fastrand::Rng,
+    was_unschedulable: bool,
+    was_ready: bool,
+}
+
+impl<O: NodeObserver> NodeReporter<O> {
+    /// A reporter of a node; it is registered by the first client, and updated by the second.
+    pub fn new(
+        client: Client,
+        heartbeat: HeartbeatClient,
+        facts: NodeFacts,
+        observer: O,
+        recorder: EventRecorder,
+        config: ReporterConfig,
+    ) -> Self {
+        let state = State {
+            facts,
+            watch: None,
+            schedule: ReportSchedule::new(config.report_frequency),
+            random: fastrand::Rng::with_seed(config.seed),
+            was_unschedulable: false,
+            was_ready: false,
+        };
+        Self {
+            client,
+            heartbeat,
+            observer,
+            recorder,
+            config,
+            state,
+        }
+    }
+
+    /// Takes the node from a watch in the first try of each update, so that the API server is not
+    /// asked for what is known.
+    pub fn with_watch(mut self, watch: NodeWatch) -> Self {
+        self.state.watch = Some(watch);
+        self
+    }
+
+    /// Reports until the token is cancelled.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the reports at once. A request under way may still take effect.
+    pub async fn run(self, token: CancellationToken) {
+        token.run_until_cancelled(self.report()).await;
+    }
+
+    async fn report(mut self) {
+        if self.config.register {
+            let api = Api::all(self.client.clone());
+            register(&api, async || {
+                let observation = self.observer.observe().await;
+                initial_node(&self.state.facts, &observation, self.config.clock.now())
+            })
+            .await;
+        }
+        let started = Instant::now();
+        loop {
+            if let Err(error) = self.update().await {
+                tracing::error!(%error, "the status of the node could not be updated");
+            }
+            let jitter = 1.0 + JITTER * self.state.random.f64();
+            let next = sleep(self.config.update_frequency.mul_f64(jitter));
+            tokio::select! {
+                () = next => {}
+                () = self.becomes_ready(started) => {}
+            }
+        }
+    }
+
+    /// Waits for the first time that the node is ready.
+    async fn becomes_ready(&self, started: Instant) {
+        while !self.state.was_ready && started.elapsed() < FAST_LIMIT {
+            sleep(FAST_PERIOD).await;
+            if self.observer.problems().is_empty() {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Updates the status, and tries again if it fails.
+    async fn update(&mut self) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            match self.try_update(tries == 0).await {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    tries += 1;
+                    if tries > 1 {
+                        self.heartbeat.reconnect();
+                    }
+                    if tries == TRIES {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, tries, "the status of the node is tried again");
+                }
+            }
+        }
+    }
+
+    /// Answers to kubelet's `tryUpdateNodeStatus`.
+    async fn try_update(&mut self, may_be_stale: bool) -> Result<(), Error> {
+        let api: Api<Node> = Api::all(self.heartbeat.client());
+        let name = self.state.facts.node_name.clone();
+        let watch = self.state.watch.as_ref().filter(|_| may_be_stale);
+        let known = watch.and_then(NodeWatch::node);
+        let old = match known {
+            Some(node) => Node::clone(&node),
+            None => api.get(&name).await?,
+        };
+        let mut new = old.clone();
+        let observation = self.observer.observe().await;
+        let state = &mut self.state;
+        let mut news = update_status(
+            &mut new,
+            &state.facts,
+            &observation,
+            self.config.clock.now(),
+        );
+        let (old_status, new_status) = (
+            old.status.clone().unwrap_or_default(),
+            new.status.unwrap_or_default(),
+        );
+        let is_new = status_has_changed(&old_status, &new_status);
+        self.keep_labels(&api, &old).await?;
+        if is_new || self.state.schedule.is_due(Instant::now()) {
+            let (old, new) = (canonical(&old_status), canonical(&new_status));
+            if let Some(status) = strategic(&old, &new) {
+                let patch = Patch::Strategic(json!({"status": status}));
+                api.patch_status(&name, &PatchParams::default(), &patch)
+                    .await?;
+            }
+            let state = &mut self.state;
+            let chance = is_new.then(|| state.random.f64());
+            state.schedule.reported(Instant::now(), chance);
+        }
+        self.state.was_ready |= observation.problems.is_empty();
+        news.extend(self.schedulability(&old));
+        for event in news {
+            event.record(&self.recorder, &name);
+        }
+        Ok(())
+    }
+
+    /// Puts back the labels that no node is without.
+    async fn keep_labels(&self, api: &Api<Node>, node: &Node) -> Result<(), Error> {
+        let wanted = self.state.facts.all_labels();
+        let labels = node.metadata.labels.clone().unwrap_or_default();
+        let is_lost = |label: &&str| labels.get(*label) != wanted.get(*label);
+        let lost = [OS_LABEL, ARCH_LABEL].into_iter().filter(is_lost);
+        let lost: serde_json::Map<_, _> = lost
+            .map(|label| (label.to_owned(), json!(wanted.get(label))))
+            .collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let patch = Patch::Strategic(json!({"metadata": {"labels": lost}}));
+        let params = PatchParams::default();
+        api.patch(&self.state.facts.node_name, &params, &patch)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether others have changed whether pods are bound to the node.
+    fn schedulability(&mut self, node: &Node) -> Option<NodeNews> {
+        let spec = node.spec.as_ref();
+        let is_unschedulable = spec.and_then(|spec| spec.unschedulable).unwrap_or_default();
+        let was = std::mem::replace(&mut self.state.was_unschedulable, is_unschedulable);
+        let reason = if is_unschedulable {
+            "NodeNotSchedulable"
+        } else {
+            "NodeSchedulable"
+        };
+        let name = &self.state.facts.node_name;
+        (was != is_unschedulable).then(|| NodeNews::status(name, reason))
+    }
+}
+
+impl<O> std::fmt::Debug for NodeReporter<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeReporter")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

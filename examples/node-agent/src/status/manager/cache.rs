@@ -1,0 +1,186 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+
+use crate::pod::{
+    PodDirectory, PodName, PodUid, is_deleting, is_mirror, is_phase_terminal, is_static,
+};
+use crate::status::equality::is_same;
+use crate::status::settle::normalized;
+use crate::status::{IllegalTransition, settle};
+
+/// What was said of each pod, and which of it the API server has been told. Pure.
+#[derive(Debug, Default)]
+pub(super) struct StatusCache {
+    statuses: HashMap<PodUid, Versioned>,
+    /// Up to which version the API server was told, by the uid that it goes by.
+    written: HashMap<PodUid, u64>,
+    /// Versions are counted over all pods, so that one that comes again has no old ones.
+    last_version: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Versioned {
+    version: u64,
+    name: PodName,
+    status: Arc<PodStatus>,
+    is_finished: bool,
+}
+
+/// How a status changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// As far as it says something new.
+    News,
+    /// Though it says nothing new.
+    Forced,
+    /// For the last time.
+    Finished,
+}
+
+/// Which statuses are to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Those that the API server was not told.
+    Changed,
+    /// Also those that it lost, and those of pods that can be deleted.
+    All,
+}
+
+/// A status that is to be written.
+#[derive(Clone, Debug)]
+pub(super) struct Write {
+    pub(super) uid: PodUid,
+    pub(super) name: PodName,
+    pub(super) version: u64,
+    pub(super) status: Arc<PodStatus>,
+    pub(super) is_finished: bool,
+}
+
+impl StatusCache {
+    pub(super) fn status(&self, uid: &PodUid) -> Option<Arc<PodStatus>> {
+        Some(Arc::clone(&self.statuses.get(uid)?.status))
+    }
+
+    /// Makes a new status of the last one, or of that of the source; says whether there is news.
+    ///
+    /// Answers to kubelet's `updateStatusInternal`.
+    pub(super) fn update(
+        &mut self,
+        now: Timestamp,
+        pod: &Pod,
+        source: Option<&PodStatus>,
+        change: Change,
+        make: impl FnOnce(&PodStatus) -> Option<PodStatus>,
+    ) -> Result<bool, IllegalTransition> {
+        let uid = PodUid::of(pod);
+        let last = self.statuses.get(&uid);
+        let nothing = PodStatus::default();
+        let (old, base) = match last {
+            Some(last) => (&*last.status, &*last.status),
+            None => (
+                source.unwrap_or(&nothing),
+                pod.status.as_ref().unwrap_or(&nothing),
+            ),
+        };
+        let Some(new) = make(base) else {
+            return Ok(false);
+        };
+        let new = settle(pod, old, new, now)?;
+        if change == Change::News && last.is_some_and(|last| is_same(&last.status, &new)) {
+            return Ok(false);
+        }
+        // A static pod may start again under its uid.
+        let was_finished = last.is_some_and(|last| last.is_finished) && !is_static(pod);
+        self.last_version += 1;
+        let versioned = Versioned {
+            version: self.last_version,
+            name: PodName::of(pod),
+            status: Arc::new(new),
+            is_finished: change == Change::Finished || was_finished,
+        };
+        self.statuses.insert(uid, versioned);
+        Ok(true)
+    }
+
+    /// What is to be written, the oldest first.
+    ///
+    /// Answers to the deciding half of kubelet's `syncBatch`.
+    pub(super) fn due(&mut self, pods: &PodDirectory, scope: Scope) -> Vec<Write> {
+        if scope == Scope::All {
+            let statuses = &self.statuses;
+            let is_mirror = |uid: &PodUid| pods.mirrors().any(|mirror| PodUid::of(mirror) == *uid);
+            self.written
+                .retain(|uid, _| statuses.contains_key(uid) || is_mirror(uid));
+        }
+        let mut due = Vec::new();
+        for (uid, versioned) in &self.statuses {
+            // There is nothing to write a static pod's status to while it has no mirror.
+            let Some(published) = pods.published(uid) else {
+                continue;
+            };
+            let written = self.written.get(&published).copied().unwrap_or_default();
+            let is_due = written < versioned.version
+                || (scope == Scope::All
+                    && (self.is_deletable(pods, &published, versioned)
+                        || self.needs_reconcile(pods, uid)));
+            if is_due {
+                due.push(Write {
+                    uid: uid.clone(),
+                    name: versioned.name.clone(),
+                    version: versioned.version,
+                    status: Arc::clone(&versioned.status),
+                    is_finished: versioned.is_finished,
+                });
+            }
+        }
+        due.sort_by_key(|write| write.version);
+        due
+    }
+
+    /// Answers to kubelet's `needsReconcile`.
+    pub(super) fn needs_reconcile(&self, pods: &PodDirectory, uid: &PodUid) -> bool {
+        let (Some(said), Some(pod)) = (self.statuses.get(uid), pods.pod(uid)) else {
+            return false;
+        };
+        let source = if is_static(pod) {
+            pods.mirror_named(&PodName::of(pod))
+        } else {
+            Some(pod)
+        };
+        let Some(source) = source else {
+            return false;
+        };
+        let told = source.status.clone().unwrap_or_default();
+        !is_same(&normalized(told), &said.status)
+    }
+
+    /// Notes that the API server was told, under the uid that it goes by.
+    pub(super) fn written(&mut self, published: PodUid, version: u64) {
+        self.written.insert(published, version);
+    }
+
+    pub(super) fn forget(&mut self, uid: &PodUid) {
+        self.statuses.remove(uid);
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) {
+        self.statuses.retain(|uid, _| keep(uid));
+    }
+
+    fn is_deletable(&self, pods: &PodDirectory, published: &PodUid, said: &Versioned) -> bool {
+        let pod = pods.pod(published);
+        pod.is_some_and(|pod| can_be_deleted(pod, said.is_finished))
+    }
+}
+
+/// Whether nothing holds a pod any more that somebody wants to be deleted.
+///
+/// Answers to kubelet's `canBeDeleted`.
+pub(super) fn can_be_deleted(pod: &Pod, is_finished: bool) -> bool {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    is_finished && is_deleting(pod) && !is_mirror(pod) && is_phase_terminal(phase)
+}
