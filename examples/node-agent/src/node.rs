@@ -31,7 +31,7 @@ pub use images::node_images;
 pub use lease::{LEASE_NAMESPACE, LeaseConfig, NodeLease, renewed};
 pub use machine::{MachineError, MachineInfo, filesystem_capacity};
 pub use observer::{CriObserver, NodeObserver};
-pub use registration::{RegistrationError, reconcile_node, register, try_register};
+pub use registration::{RegistrationError, reconcile_node, try_register};
 pub use report::{ReportSchedule, status_has_changed};
 pub use reporter::{NodeReporter, ReporterConfig};
 pub use resources::{Reservations, allocatable, capacity};

@@ -11,6 +11,9 @@ enum Items {
     Replaced,
 }
 
+/// Objects that are never absent.
+const ALWAYS_THERE: [&str; 2] = ["state", "lastState"];
+
 /// The lists of pods' and nodes' statuses that Kubernetes merges; all others it replaces.
 ///
 /// Addresses of nodes are merged by their type upstream too, of which there may be two: they are
@@ -26,7 +29,8 @@ fn items_of(field: &str) -> Option<Items> {
 
 /// An object as the API server has it on the wire: nothing that is empty is told.
 ///
-/// Objects without fields stay: a container that waits for no reason waits all the same.
+/// Objects without fields stay, since a container that waits for no reason waits all the same; but for
+/// those that Kubernetes always writes, and which then say nothing.
 pub(crate) fn canonical(object: &impl Serialize) -> Value {
     let mut value = serde_json::to_value(object).unwrap_or_default();
     prune(&mut value);
@@ -117,7 +121,10 @@ fn prune(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(prune);
-            fields.retain(|_, value| match value {
+            fields.retain(|field, value| match value {
+                Value::Object(fields) if ALWAYS_THERE.contains(&field.as_str()) => {
+                    !fields.is_empty()
+                }
                 Value::Null => false,
                 Value::String(text) => !text.is_empty(),
                 Value::Array(items) => !items.is_empty(),
@@ -147,7 +154,7 @@ mod tests {
     fn what_is_the_same_is_not_told() {
         check(
             json!({"phase": "Running", "message": "", "podIPs": []}),
-            json!({"phase": "Running", "reason": null}),
+            json!({"phase": "Running", "reason": null, "lastState": {}}),
             json!(null),
         );
     }

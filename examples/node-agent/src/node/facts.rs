@@ -165,15 +165,25 @@ fn set_resources(status: &mut NodeStatus, facts: &NodeFacts, observation: &Obser
     let mut all = amounts(status.capacity.as_ref());
     all.retain(|resource, _| !resource.starts_with("hugepages-"));
     all.extend(own);
-    status.allocatable = Some(list(allocatable(&all, &facts.reservations)));
-    status.capacity = Some(list(all));
+    let left = allocatable(&all, &facts.reservations);
+    status.allocatable = Some(list(left, status.allocatable.take()));
+    status.capacity = Some(list(all, status.capacity.take()));
 }
 
-fn list(amounts: BTreeMap<String, Quantity>) -> BTreeMap<String, Amount> {
-    let amounts = amounts.into_iter();
-    amounts
-        .map(|(resource, amount)| (resource, Amount(amount.to_string())))
-        .collect()
+/// A list of amounts as the API has it. One that is the same as before is written as before: the
+/// API server has its own way of writing it, and that is no news.
+fn list(
+    amounts: BTreeMap<String, Quantity>,
+    before: Option<BTreeMap<String, Amount>>,
+) -> BTreeMap<String, Amount> {
+    let mut before = before.unwrap_or_default();
+    let amounts = amounts.into_iter().map(|(resource, amount)| {
+        let written = before.remove(&resource);
+        let written = written.filter(|written| written.0.parse() == Ok(amount));
+        let written = written.unwrap_or_else(|| Amount(amount.to_string()));
+        (resource, written)
+    });
+    amounts.collect()
 }
 
 fn node_info(

@@ -11,7 +11,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(7);
 
 /// The labels that an agent keeps as they are at its start.
-const DEFAULT_LABELS: [&str; 10] = [
+const DEFAULT_LABELS: [&str; 11] = [
     "kubernetes.io/hostname",
     "topology.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/zone",
@@ -22,6 +22,7 @@ const DEFAULT_LABELS: [&str; 10] = [
     "kubernetes.io/os",
     "kubernetes.io/arch",
     "beta.kubernetes.io/os",
+    "beta.kubernetes.io/arch",
 ];
 
 /// A node could not be registered; the same may succeed later.
@@ -39,30 +40,10 @@ pub enum RegistrationError {
     Patch(#[source] Error),
 }
 
-/// Registers a node, and tries until it is: after 100 ms, then twice as long each time, up to 7 s.
-/// `make` makes it for each try.
-///
-/// # Cancel safety
-///
-/// The node may be registered all the same; it does no harm to register it again.
-pub async fn register(api: &Api<Node>, make: impl AsyncFn() -> Node) {
-    let mut wait = FIRST_WAIT;
-    loop {
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
-        let node = make().await;
-        let name = node.metadata.name.as_deref().unwrap_or_default();
-        match try_register(api, &node).await {
-            Ok(()) => {
-                tracing::info!(node = name, "the node is registered");
-                return;
-            }
-            Err(error) => {
-                let why = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::error!(node = name, %error, why, "the node is not registered yet");
-            }
-        }
-    }
+/// How long to wait before each try to register a node: 100 ms, then twice as long, up to 7 s.
+pub(super) fn waits() -> impl Iterator<Item = Duration> {
+    let next = |wait: &Duration| Some((*wait * 2).min(LONGEST_WAIT));
+    std::iter::successors(Some(FIRST_WAIT), next)
 }
 
 /// Registers a node, or brings up to date the one that is there.
@@ -115,10 +96,7 @@ pub fn reconcile_node(initial: &Node, existing: &mut Node) -> bool {
     let before = existing.clone();
     let own = initial.metadata.labels.clone().unwrap_or_default();
     let labels = existing.metadata.labels.get_or_insert_default();
-    for label in DEFAULT_LABELS
-        .into_iter()
-        .chain(["beta.kubernetes.io/arch"])
-    {
+    for label in DEFAULT_LABELS {
         match own.get(label) {
             Some(value) if value.is_empty() => {
                 labels.remove(label);

@@ -9,9 +9,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::facts::{ARCH_LABEL, OS_LABEL};
+use super::registration::waits;
 use super::{
-    NodeFacts, NodeNews, NodeObserver, NodeWatch, ReportSchedule, initial_node, register,
-    status_has_changed, update_status,
+    NodeFacts, NodeNews, NodeObserver, NodeWatch, ReportSchedule, initial_node, status_has_changed,
+    try_register, update_status,
 };
 use crate::client::HeartbeatClient;
 use crate::config::Config;
@@ -93,7 +94,8 @@ struct State {
     schedule: ReportSchedule,
     random: fastrand::Rng,
     was_unschedulable: bool,
-    was_ready: bool,
+    /// Whether the node is not ready by what was written last.
+    is_unready: bool,
 }
 
 impl<O: NodeObserver> NodeReporter<O> {
@@ -112,7 +114,7 @@ impl<O: NodeObserver> NodeReporter<O> {
             schedule: ReportSchedule::new(config.report_frequency),
             random: fastrand::Rng::with_seed(config.seed),
             was_unschedulable: false,
-            was_ready: false,
+            is_unready: false,
         };
         Self {
             client,
@@ -142,14 +144,10 @@ impl<O: NodeObserver> NodeReporter<O> {
 
     async fn report(mut self) {
         if self.config.register {
-            let api = Api::all(self.client.clone());
-            register(&api, async || {
-                let observation = self.observer.observe().await;
-                initial_node(&self.state.facts, &observation, self.config.clock.now())
-            })
-            .await;
+            self.register().await;
         }
-        let started = Instant::now();
+        let fast_until = Instant::now() + FAST_LIMIT;
+        let mut is_fast = true;
         loop {
             if let Err(error) = self.update().await {
                 tracing::error!(%error, "the status of the node could not be updated");
@@ -158,14 +156,38 @@ impl<O: NodeObserver> NodeReporter<O> {
             let next = sleep(self.config.update_frequency.mul_f64(jitter));
             tokio::select! {
                 () = next => {}
-                () = self.becomes_ready(started) => {}
+                () = self.becomes_ready(fast_until), if is_fast && self.state.is_unready => {
+                    is_fast = false;
+                }
             }
         }
     }
 
-    /// Waits for the first time that the node is ready.
-    async fn becomes_ready(&self, started: Instant) {
-        while !self.state.was_ready && started.elapsed() < FAST_LIMIT {
+    /// Answers to kubelet's `registerWithAPIServer`.
+    async fn register(&self) {
+        let api = Api::all(self.client.clone());
+        let node = self.state.facts.node_name.as_str();
+        for wait in waits() {
+            sleep(wait).await;
+            let observation = self.observer.observe().await;
+            let now = self.config.clock.now();
+            let initial = initial_node(&self.state.facts, &observation, now);
+            match try_register(&api, &initial).await {
+                Ok(()) => {
+                    tracing::info!(node, "the node is registered");
+                    return;
+                }
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::error!(node, %error, cause, "the node is not registered yet");
+                }
+            }
+        }
+    }
+
+    /// Waits until nothing keeps the node from being ready.
+    async fn becomes_ready(&self, until: Instant) {
+        while Instant::now() < until {
             sleep(FAST_PERIOD).await;
             if self.observer.problems().is_empty() {
                 return;
@@ -230,7 +252,7 @@ impl<O: NodeObserver> NodeReporter<O> {
             let chance = is_new.then(|| state.random.f64());
             state.schedule.reported(Instant::now(), chance);
         }
-        self.state.was_ready |= observation.problems.is_empty();
+        self.state.is_unready = !observation.problems.is_empty();
         news.extend(self.schedulability(&old));
         for event in news {
             event.record(&self.recorder, &name);

@@ -17,7 +17,7 @@ use super::conditions::{
     ready_condition,
 };
 use super::generate::init_and_regular;
-use crate::pod::{PodDirectory, PodUid};
+use crate::pod::{PodDirectory, PodName, PodUid, is_deleting};
 use crate::runtime::ContainerId;
 
 /// What is said of each pod, and what the API server has been told of it. Cheap to clone.
@@ -79,8 +79,7 @@ impl StatusManager {
     /// Says what a pod is like. For a pod that is being deleted it is written though nothing is new,
     /// so that its deletion comes to its end.
     pub fn set_pod_status(&self, pod: &Arc<Pod>, status: PodStatus) {
-        let is_deleting = crate::pod::is_deleting(pod);
-        let change = if is_deleting {
+        let change = if is_deleting(pod) {
             Change::Forced
         } else {
             Change::News
@@ -93,10 +92,11 @@ impl StatusManager {
     /// Nothing happens before the first status of the pod, or if it has no such container.
     pub fn set_container_readiness(&self, uid: &PodUid, container: &ContainerId, is_ready: bool) {
         self.update_container(uid, container, |pod, status| {
-            if status.container_mut(container)?.ready == is_ready {
+            let container = container_mut(status, container)?;
+            if container.ready == is_ready {
                 return None;
             }
-            status.container_mut(container)?.ready = is_ready;
+            container.ready = is_ready;
             let all = init_and_regular(status);
             let phase = status.phase.clone().unwrap_or_default();
             let conditions = status.conditions.get_or_insert_default();
@@ -114,10 +114,11 @@ impl StatusManager {
     pub fn set_container_startup(&self, uid: &PodUid, container: &ContainerId, has_started: bool) {
         self.update_container(uid, container, |pod, status| {
             let started = Some(has_started);
-            if status.container_mut(container)?.started == started {
+            let container = container_mut(status, container)?;
+            if container.started == started {
                 return None;
             }
-            status.container_mut(container)?.started = started;
+            container.started = started;
             let all = init_and_regular(status);
             let phase = status.phase.clone().unwrap_or_default();
             let conditions = status.conditions.get_or_insert_default();
@@ -191,7 +192,7 @@ impl StatusManager {
             Ok(true) => self.shared.changed.notify_one(),
             Ok(false) => {}
             Err(error) => {
-                let name = crate::pod::PodName::of(pod);
+                let name = PodName::of(pod);
                 tracing::error!(pod = %name, %error, "the status of a pod is not updated");
             }
         }
@@ -204,19 +205,17 @@ impl std::fmt::Debug for StatusManager {
     }
 }
 
-trait ContainerMut {
-    fn container_mut(&mut self, id: &ContainerId) -> Option<&mut ContainerStatus>;
-}
-
-impl ContainerMut for PodStatus {
-    fn container_mut(&mut self, id: &ContainerId) -> Option<&mut ContainerStatus> {
-        let id = id.to_string();
-        let regular = self.container_statuses.iter_mut().flatten();
-        let init = self.init_container_statuses.iter_mut().flatten();
-        regular
-            .chain(init)
-            .find(|status| status.container_id.as_deref() == Some(&id))
-    }
+/// The status of a container.
+fn container_mut<'a>(
+    status: &'a mut PodStatus,
+    id: &ContainerId,
+) -> Option<&'a mut ContainerStatus> {
+    let id = id.to_string();
+    let regular = status.container_statuses.iter_mut().flatten();
+    let init = status.init_container_statuses.iter_mut().flatten();
+    regular
+        .chain(init)
+        .find(|status| status.container_id.as_deref() == Some(&id))
 }
 
 fn set_condition(conditions: &mut Vec<PodCondition>, type_: &str, condition: PodCondition) {

@@ -184,3 +184,61 @@ pub(super) fn can_be_deleted(pod: &Pod, is_finished: bool) -> bool {
     let phase = status.and_then(|status| status.phase.as_deref());
     is_finished && is_deleting(pod) && !is_mirror(pod) && is_phase_terminal(phase)
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+
+    use super::*;
+    use crate::pod::CONFIG_MIRROR;
+
+    fn pod(name: &str, uid: &str) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.name = Some(name.into());
+        pod.metadata.uid = Some(uid.into());
+        pod
+    }
+
+    fn say(cache: &mut StatusCache, pod: &Pod, message: &str) -> bool {
+        let said = PodStatus {
+            message: Some(message.into()),
+            ..Default::default()
+        };
+        let change = Change::News;
+        let updated = cache.update(Timestamp::UNIX_EPOCH, pod, None, change, |_| Some(said));
+        updated.unwrap()
+    }
+
+    #[test]
+    fn sync_batch_cleanup_versions() {
+        let mut pods = PodDirectory::default();
+        let mut mirror = pod("mirror", "m");
+        mirror.metadata.annotations = Some([(CONFIG_MIRROR.into(), "h".into())].into());
+        pods.insert(Arc::new(mirror));
+        let mut cache = StatusCache::default();
+        assert!(say(&mut cache, &pod("a", "a"), "hello"));
+        for uid in ["a", "m", "orphan"] {
+            cache.written(PodUid::new(uid), 1);
+        }
+        cache.due(&pods, Scope::Changed);
+        assert_eq!(cache.written.len(), 3, "only a batch cleans up");
+        cache.due(&pods, Scope::All);
+        let mut kept: Vec<_> = cache.written.keys().map(PodUid::as_str).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, ["a", "m"]);
+    }
+
+    #[test]
+    fn a_pod_that_comes_again_is_written_again() {
+        let pods = PodDirectory::default();
+        let (mut cache, pod) = (StatusCache::default(), pod("a", "a"));
+        say(&mut cache, &pod, "1");
+        say(&mut cache, &pod, "2");
+        let due = cache.due(&pods, Scope::Changed);
+        cache.written(due[0].uid.clone(), due[0].version);
+        assert!(cache.due(&pods, Scope::Changed).is_empty());
+        cache.forget(&PodUid::new("a"));
+        assert!(say(&mut cache, &pod, "1"));
+        assert_eq!(cache.due(&pods, Scope::Changed).len(), 1);
+    }
+}
