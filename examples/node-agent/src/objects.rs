@@ -1,17 +1,24 @@
 //! The objects that pods refer to and their containers are made from.
 //!
 //! The traits are what engines ask, and are synchronous: a shell first brings all that
-//! [`References`] names, then lets the engines run over what it has.
+//! [`References`] names, then lets the engines run over what it has. [`ObjectStore`] is that shell.
 
+mod cache;
+mod fetch;
+mod pull_secrets;
 mod references;
 mod snapshot;
+mod store;
+mod tokens;
 
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
 
+pub use pull_secrets::pull_secrets;
 pub use references::{References, TokenReference};
 pub use snapshot::Snapshot;
+pub use store::{ObjectStore, ObjectStoreDriver, ObjectStoreOptions};
 
 /// Why an object could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
