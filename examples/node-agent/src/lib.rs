@@ -28,6 +28,7 @@
 //! - [`event`]: what people are told.
 //! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
+//! - [`gc`]: what is taken away that nobody needs any more.
 //! - [`yaml`]: how manifests and configuration files are read.
 //!
 //! # Invariants
