@@ -28,7 +28,7 @@
 //! - [`event`]: what people are told.
 //! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
-//! - [`gc`]: what is taken away that nobody needs any more.
+//! - [`log`]: what containers write. [`gc`]: what is taken away that nobody needs any more.
 //! - [`yaml`]: how manifests and configuration files are read.
 //!
 //! # Invariants
@@ -46,6 +46,7 @@ pub mod environment;
 pub mod event;
 pub mod gc;
 pub mod mirror;
+pub mod log;
 pub mod network;
 pub mod node;
 pub mod objects;
