@@ -28,6 +28,7 @@
 //! - [`event`]: what people are told.
 //! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
+//! - [`eviction`]: how pods are ended before the node runs out of something.
 //! - [`log`]: what containers write. [`gc`]: what is taken away that nobody needs any more.
 //! - [`yaml`]: how manifests and configuration files are read.
 //!
@@ -44,6 +45,7 @@ pub mod config;
 pub mod deadline;
 pub mod environment;
 pub mod event;
+pub mod eviction;
 pub mod gc;
 pub mod mirror;
 pub mod log;

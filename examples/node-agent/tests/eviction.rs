@@ -1,0 +1,431 @@
+//! Pods that are ended before the node runs out; answers to `eviction/eviction_manager_test.go`
+//! and `eviction/helpers_test.go`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "tables are made of helpers that are no tests themselves"
+)]
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kubewright_clock::Clock;
+use kubewright_cri::Runtime;
+use kubewright_cri::testing::FakeRuntime;
+use node_agent::config::Threshold;
+use node_agent::event::{EventReceiver, EventRecorder, node_reference};
+use node_agent::eviction::{
+    ContainerUsage, EvictionEngine, EvictionError, EvictionHost, EvictionManager, EvictionOptions,
+    MetThreshold, NodeHost, NodePressure, Observation, Observations, PodUsage, Pressure, Signal,
+    Starved, eviction_message, local_storage_excess, rank,
+};
+use node_agent::pod::PodUid;
+use node_agent::worker::{Kill, KillCause};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::time::advance;
+
+const MI: u64 = 1 << 20;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+fn thresholds(list: &[(&str, &str)]) -> BTreeMap<String, Threshold> {
+    list.iter()
+        .map(|(signal, text)| ((*signal).to_owned(), text.parse().unwrap()))
+        .collect()
+}
+
+fn seen(signal: Signal, available: u64) -> Observations {
+    let capacity = 1000 * MI;
+    [(
+        signal,
+        Observation {
+            capacity,
+            available,
+        },
+    )]
+    .into()
+}
+
+fn pod(name: &str, resources: &Value, priority: i32) -> Arc<Pod> {
+    Arc::new(
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": "ns", "uid": name},
+            "spec": {
+                "priority": priority,
+                "containers": [{"name": "c", "resources": resources}],
+            },
+        }))
+        .unwrap(),
+    )
+}
+
+fn requesting(name: &str, memory: &str, priority: i32) -> Arc<Pod> {
+    pod(name, &json!({"requests": {"memory": memory}}), priority)
+}
+
+fn using(memory: u64, disk: u64) -> PodUsage {
+    PodUsage {
+        containers: vec![ContainerUsage {
+            name: "c".into(),
+            memory,
+            disk,
+            inodes: 0,
+        }],
+        volumes: BTreeMap::new(),
+    }
+}
+
+/// Answers to `TestThresholdsMet`.
+#[test]
+fn thresholds_met() {
+    let list = thresholds(&[("memory.available", "100Mi"), ("nodefs.available", "10%")]);
+    let mut engine = EvictionEngine::new(&list, Duration::from_secs(60));
+    let met = |signal, threshold, available| MetThreshold {
+        signal,
+        threshold,
+        available,
+    };
+    for (observations, expected) in [
+        (seen(Signal::MemoryAvailable, 100 * MI), vec![]),
+        (
+            seen(Signal::MemoryAvailable, 100 * MI - 1),
+            vec![met(Signal::MemoryAvailable, 100 * MI, 100 * MI - 1)],
+        ),
+        (seen(Signal::NodefsAvailable, 100 * MI), vec![]),
+        (
+            seen(Signal::NodefsAvailable, 99 * MI),
+            vec![met(Signal::NodefsAvailable, 100 * MI, 99 * MI)],
+        ),
+        // Without a threshold anything will do, and what is not seen is not met.
+        (seen(Signal::PidAvailable, 0), vec![]),
+        (Observations::new(), vec![]),
+    ] {
+        assert_eq!(engine.observe(&observations, at(0)), expected);
+    }
+    // Memory is answered first.
+    let mut both = seen(Signal::NodefsAvailable, 0);
+    both.extend(seen(Signal::MemoryAvailable, 0));
+    let signals: Vec<_> = engine
+        .observe(&both, at(0))
+        .iter()
+        .map(|it| it.signal)
+        .collect();
+    assert_eq!(signals, [Signal::MemoryAvailable, Signal::NodefsAvailable]);
+}
+
+/// Answers to `TestNodeConditionsObservedSince` and `..LastObservedAt`.
+#[test]
+fn node_conditions_observed_since() {
+    let list = thresholds(&[("memory.available", "100Mi")]);
+    let mut engine = EvictionEngine::new(&list, Duration::from_secs(300));
+    assert!(engine.pressures(at(0)).is_empty());
+    engine.observe(&seen(Signal::MemoryAvailable, 0), at(0));
+    engine.observe(&seen(Signal::MemoryAvailable, 0), at(10));
+    engine.observe(&seen(Signal::MemoryAvailable, 500 * MI), at(20));
+    assert!(engine.pressures(at(309)).contains(&Pressure::Memory));
+    assert!(engine.pressures(at(310)).is_empty());
+}
+
+/// Answers to `TestOrderedByExceedsRequestMemory`, `TestOrderedByPriority` and
+/// `TestOrderedByPriorityMemory`.
+#[test]
+fn ordered_by_priority_memory() {
+    let pods = [
+        (requesting("unknown", "1Gi", 9), None),
+        (requesting("below-high", "1Gi", 5), Some(900 * MI)),
+        (requesting("below-low", "1Gi", 1), Some(10 * MI)),
+        (requesting("above-high", "100Mi", 5), Some(300 * MI)),
+        (requesting("above-low", "100Mi", 1), Some(200 * MI)),
+        (requesting("above-low-more", "100Mi", 1), Some(300 * MI)),
+    ];
+    let usages: HashMap<_, _> = pods
+        .iter()
+        .filter_map(|(pod, used)| Some((PodUid::of(pod), using((*used)?, 0))))
+        .collect();
+    let mut ranked: Vec<_> = pods.into_iter().map(|(pod, _)| pod).collect();
+    rank(&mut ranked, &usages, Starved::Memory);
+    let names: Vec<_> = ranked
+        .iter()
+        .map(|pod| pod.metadata.name.as_deref().unwrap())
+        .collect();
+    let expected = [
+        "unknown",
+        "above-low-more",
+        "above-low",
+        "above-high",
+        "below-low",
+        "below-high",
+    ];
+    assert_eq!(names, expected);
+}
+
+/// Answers to `TestEvictonMessageWithResourceResize` without the resizing.
+#[test]
+fn eviction_messages() {
+    let pod = requesting("p", "100Mi", 0);
+    let met = MetThreshold {
+        signal: Signal::MemoryAvailable,
+        threshold: 100 * MI,
+        available: 50 * MI,
+    };
+    let low = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. ";
+    let above = "Container c was using 150Mi, request is 100Mi, has larger consumption of memory. ";
+    let message = |used| eviction_message(&met, &pod, Some(&using(used, 0)));
+    assert_eq!(message(100 * MI), low);
+    assert_eq!(message(150 * MI), format!("{low}{above}"));
+    assert_eq!(eviction_message(&met, &pod, None), low);
+    let met = MetThreshold {
+        signal: Signal::NodefsInodesFree,
+        threshold: 5000,
+        available: 7,
+    };
+    let expected = "The node was low on resource: inodes. Threshold quantity: 5k, available: 7. ";
+    assert_eq!(eviction_message(&met, &pod, Some(&using(MI, MI))), expected);
+}
+
+/// Answers to `TestLocalStorageEviction`..: volumes, the pod, its containers.
+#[test]
+fn local_storage_limits() {
+    let limited = pod("p", &json!({"limits": {"ephemeral-storage": "10Mi"}}), 0);
+    assert_eq!(local_storage_excess(&limited, &using(0, 10 * MI)), None);
+    let excess = local_storage_excess(&limited, &using(0, 11 * MI));
+    let expected = "Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. ";
+    assert_eq!(excess.as_deref(), Some(expected));
+
+    let mut two = Pod::clone(&limited);
+    let containers = &mut two.spec.as_mut().unwrap().containers;
+    containers.push(containers[0].clone());
+    containers[1].name = "d".into();
+    let excess = local_storage_excess(&two, &using(0, 11 * MI));
+    let expected = "Container c exceeded its local ephemeral storage limit \"10Mi\". ";
+    assert_eq!(excess.as_deref(), Some(expected));
+
+    let mut with_volume = Pod::clone(&requesting("p", "1Mi", 0));
+    with_volume.spec.as_mut().unwrap().volumes =
+        serde_json::from_value(json!([{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}])).unwrap();
+    let mut usage = using(0, 0);
+    usage.volumes.insert("v".into(), MI);
+    assert_eq!(local_storage_excess(&with_volume, &usage), None);
+    usage.volumes.insert("v".into(), MI + 1);
+    let excess = local_storage_excess(&with_volume, &usage);
+    let expected = "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ";
+    assert_eq!(excess.as_deref(), Some(expected));
+}
+
+/// A node by a script.
+#[derive(Clone, Default)]
+struct Host {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    observations: Observations,
+    usages: HashMap<PodUid, PodUsage>,
+    /// What there is after room was made.
+    reclaimed: Option<Observations>,
+    reclaims: usize,
+}
+
+impl EvictionHost for Host {
+    async fn observe(&self) -> Result<Observations, EvictionError> {
+        Ok(self.state.lock().observations.clone())
+    }
+
+    async fn usages(&self, _: &[Arc<Pod>]) -> Result<HashMap<PodUid, PodUsage>, EvictionError> {
+        Ok(self.state.lock().usages.clone())
+    }
+
+    async fn reclaim(&self, _: Signal) {
+        let mut state = self.state.lock();
+        state.reclaims += 1;
+        if let Some(reclaimed) = state.reclaimed.take() {
+            state.observations = reclaimed;
+        }
+    }
+}
+
+struct Rig {
+    host: Host,
+    manager: EvictionManager<Host>,
+    pressure: NodePressure,
+    killed: Arc<Mutex<Vec<(String, Kill)>>>,
+    events: EventReceiver,
+}
+
+fn rig(pods: Vec<Arc<Pod>>) -> Rig {
+    let host = Host::default();
+    let killed: Arc<Mutex<Vec<(String, Kill)>>> = Arc::default();
+    let kills = Arc::clone(&killed);
+    let gone = Arc::clone(&killed);
+    let active = move || {
+        let gone: HashSet<_> = gone.lock().iter().map(|(name, _)| name.clone()).collect();
+        let pods = pods.iter();
+        pods.filter(|pod| !gone.contains(pod.metadata.name.as_ref().unwrap()))
+            .cloned()
+            .collect()
+    };
+    let (recorder, events) = EventRecorder::channel(16);
+    let mut options = EvictionOptions::default();
+    options.thresholds = thresholds(&[
+        ("memory.available", "100Mi"),
+        ("nodefs.available", "10%"),
+        ("pid.available", "10"),
+    ]);
+    let (pressure, manager) = EvictionManager::new(
+        host.clone(),
+        &options,
+        active,
+        Arc::new(move |pod, kill| {
+            let name = pod.metadata.name.clone().unwrap();
+            kills.lock().push((name, kill));
+        }),
+        recorder,
+        node_reference("n"),
+        Clock::starting_at(at(0)),
+    );
+    Rig {
+        host,
+        manager,
+        pressure,
+        killed,
+        events,
+    }
+}
+
+impl Rig {
+    async fn synchronize(&mut self) -> Vec<String> {
+        let evicted = self.manager.synchronize().await.unwrap();
+        evicted.iter().map(ToString::to_string).collect()
+    }
+
+    fn events(&mut self) -> Vec<(String, String)> {
+        std::iter::from_fn(|| self.events.try_recv().ok())
+            .map(|event| (event.reason, event.message))
+            .collect()
+    }
+}
+
+/// Answers to `TestMemoryPressure_VerifyPodStatus` and `TestMemoryPressure`: one pod at a time, and
+/// the condition stays for a while.
+#[tokio::test(start_paused = true)]
+async fn memory_pressure() {
+    let greedy = requesting("greedy", "1Mi", 0);
+    let modest = requesting("modest", "100Mi", 0);
+    let best_effort = pod("best-effort", &json!({}), 0);
+    let mut critical = Pod::clone(&requesting("critical", "1Mi", 0));
+    critical.spec.as_mut().unwrap().priority = Some(2_000_000_000);
+    let critical = Arc::new(critical);
+    let mut rig = rig(vec![modest.clone(), greedy.clone(), critical.clone()]);
+    rig.host.state.lock().usages = HashMap::from([
+        (PodUid::of(&greedy), using(500 * MI, 0)),
+        (PodUid::of(&modest), using(50 * MI, 0)),
+        (PodUid::of(&critical), using(900 * MI, 0)),
+    ]);
+    rig.host.state.lock().observations = seen(Signal::MemoryAvailable, 500 * MI);
+    assert_eq!(rig.synchronize().await, <[&str; 0]>::default());
+    assert_eq!(rig.pressure.refusal(&best_effort), None);
+
+    rig.host.state.lock().observations = seen(Signal::MemoryAvailable, 50 * MI);
+    assert_eq!(rig.synchronize().await, ["greedy"]);
+    assert!(rig.pressure.has(Pressure::Memory));
+    let expected = (
+        "Evicted",
+        "The node had condition: [MemoryPressure]. ".to_owned(),
+    );
+    assert_eq!(rig.pressure.refusal(&best_effort), Some(expected));
+    assert_eq!(rig.pressure.refusal(&modest), None);
+    assert_eq!(rig.pressure.refusal(&critical), None);
+    let (_, kill) = rig.killed.lock()[0].clone();
+    assert_eq!(kill.cause, KillCause::Evicted);
+    assert_eq!(kill.grace, Some(Duration::from_secs(1)));
+    let status = kill.status.unwrap();
+    assert_eq!(status.reason, "Evicted");
+    let message = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. Container c was using 500Mi, request is 1Mi, has larger consumption of memory. ";
+    assert_eq!(status.message, message);
+    let expected = [
+        ("EvictionThresholdMet", "Attempting to reclaim memory"),
+        ("Evicted", message),
+    ];
+    let expected = expected.map(|(reason, message)| (reason.to_owned(), message.to_owned()));
+    assert_eq!(rig.events(), expected);
+
+    // Then the next; critical ones never.
+    assert_eq!(rig.synchronize().await, ["modest"]);
+    assert_eq!(rig.synchronize().await, <[&str; 0]>::default());
+
+    rig.host.state.lock().observations = seen(Signal::MemoryAvailable, 500 * MI);
+    advance(Duration::from_secs(299)).await;
+    rig.synchronize().await;
+    assert!(rig.pressure.has(Pressure::Memory));
+    advance(Duration::from_secs(1)).await;
+    rig.synchronize().await;
+    assert!(!rig.pressure.has(Pressure::Memory));
+}
+
+/// Answers to `TestNodeReclaimFuncs` and `TestDiskPressureNodeFs`: pods go only if it does not help
+/// to remove what nobody uses.
+#[tokio::test(start_paused = true)]
+async fn disk_pressure_reclaims_first() {
+    let small = pod("small", &json!({}), 0);
+    let large = pod("large", &json!({}), 0);
+    let mut rig = rig(vec![small.clone(), large.clone()]);
+    {
+        let mut state = rig.host.state.lock();
+        state.usages = HashMap::from([
+            (PodUid::of(&small), using(9 * MI, MI)),
+            (PodUid::of(&large), using(MI, 9 * MI)),
+        ]);
+        state.observations = seen(Signal::NodefsAvailable, 50 * MI);
+        state.reclaimed = Some(seen(Signal::NodefsAvailable, 200 * MI));
+    }
+    assert_eq!(rig.synchronize().await, <[&str; 0]>::default());
+    assert_eq!(rig.host.state.lock().reclaims, 1);
+    // Pods that come are refused for a while all the same, whatever they ask for.
+    let refusal = rig.pressure.refusal(&requesting("p", "1Mi", 0));
+    assert!(refusal.is_some());
+
+    rig.host.state.lock().observations = seen(Signal::NodefsAvailable, 50 * MI);
+    assert_eq!(rig.synchronize().await, ["large"]);
+    assert_eq!(rig.host.state.lock().reclaims, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_over_their_limits_go_without_pressure() {
+    let limited = pod("p", &json!({"limits": {"ephemeral-storage": "1Mi"}}), 0);
+    let mut rig = rig(vec![limited.clone()]);
+    rig.host.state.lock().usages = HashMap::from([(PodUid::of(&limited), using(0, 2 * MI))]);
+    assert_eq!(rig.synchronize().await, ["p"]);
+    let events = rig.events();
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].0, "Evicted");
+}
+
+/// The node that the tests run on has some memory, disk and processes left.
+#[tokio::test]
+async fn this_node_can_be_observed() {
+    let runtime = Runtime::in_process(FakeRuntime::default());
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().to_owned();
+    let reclaim = Arc::new(|_| std::future::ready(()).boxed());
+    let host = NodeHost::new(runtime.clone(), runtime, path.clone(), path, reclaim);
+    let observations = host.observe().await.unwrap();
+    for signal in [
+        Signal::MemoryAvailable,
+        Signal::NodefsAvailable,
+        Signal::PidAvailable,
+    ] {
+        let seen = observations[&signal];
+        assert!(
+            seen.available > 0 && seen.available <= seen.capacity,
+            "{seen:?}"
+        );
+    }
+}
