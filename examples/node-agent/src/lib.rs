@@ -26,6 +26,7 @@
 //! - [`node`]: what the API server is told of the machine.
 //! - [`client`]: the ways to the API server.
 //! - [`event`]: what people are told.
+//! - [`log`]: what containers wrote.
 //! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
 //! - [`eviction`]: how pods are ended before the node runs out of something.

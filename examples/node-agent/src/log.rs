@@ -5,3 +5,20 @@ mod rotation;
 pub use rotation::{
     LogRotation, LogRuntime, RotationError, RotationPlan, RotationPolicy, remove_log,
 };
+mod container;
+mod decoder;
+mod error;
+mod filter;
+mod line;
+mod options;
+mod reader;
+mod subject;
+mod tail;
+mod watch;
+
+pub use container::container_log;
+pub use error::LogError;
+pub use line::{LogFormat, LogStream, MalformedLine, Record};
+pub use options::{LogOptions, LogStreams};
+pub use reader::{LogChunks, LogReader};
+pub use subject::{NoLog, container_to_read};
