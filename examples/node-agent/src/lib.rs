@@ -27,6 +27,7 @@
 //! - [`client`]: the ways to the API server.
 //! - [`event`]: what people are told.
 //! - [`log`]: what containers wrote.
+//! - [`server`]: the API of the node, who may use it, and whether the agent is well.
 //! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
 //! - [`eviction`]: how pods are ended before the node runs out of something.
@@ -60,6 +61,7 @@ pub mod resources;
 pub mod runtime;
 pub mod security;
 pub mod shutdown;
+pub mod server;
 pub mod source;
 pub mod status;
 pub mod sync_loop;

@@ -1,0 +1,163 @@
+use std::fmt;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use ring::digest::{SHA256, digest};
+use tokio::time::Instant;
+
+use super::cache::Cache;
+use super::{Attributes, User};
+
+/// Knows whom tokens belong to.
+pub trait TokenReviewer: Send + Sync + 'static {
+    /// Whose token this is; `None` if it is nobody's.
+    fn review(&self, token: &str)
+    -> impl Future<Output = Result<Option<User>, ReviewError>> + Send;
+}
+
+/// Knows who may do what to nodes.
+pub trait AccessReviewer: Send + Sync + 'static {
+    /// Whether a user may do this to a subresource of a node.
+    fn review(
+        &self,
+        node: &str,
+        user: &User,
+        verb: &str,
+        subresource: &str,
+    ) -> impl Future<Output = Result<bool, ReviewError>> + Send;
+}
+
+/// Nobody can say.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ReviewError(pub String);
+
+/// Reviews of tokens, whose answers hold for a while.
+pub(super) struct TokenReviews {
+    reviewer: Box<dyn ReviewToken>,
+    ttl: Duration,
+    /// By sums, so that nobody finds a token in it.
+    answers: Mutex<Cache<[u8; 32], Option<User>>>,
+}
+
+/// Reviews of access, whose answers hold for a while.
+pub(super) struct AccessReviews {
+    reviewer: Box<dyn ReviewAccess>,
+    allowed_for: Duration,
+    denied_for: Duration,
+    answers: Mutex<Cache<(User, &'static str, &'static str), bool>>,
+}
+
+/// [`TokenReviewer`] behind a pointer.
+trait ReviewToken: Send + Sync {
+    fn ask<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<User>, ReviewError>>;
+}
+
+/// [`AccessReviewer`] behind a pointer.
+trait ReviewAccess: Send + Sync {
+    fn ask<'a>(
+        &'a self,
+        node: &'a str,
+        user: &'a User,
+        verb: &'a str,
+        subresource: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ReviewError>>;
+}
+
+impl TokenReviews {
+    pub(super) fn new<R: TokenReviewer>(reviewer: R, ttl: Duration) -> Self {
+        Self {
+            reviewer: Box::new(reviewer),
+            ttl,
+            answers: Mutex::new(Cache::new()),
+        }
+    }
+
+    pub(super) async fn review(&self, token: &str) -> Result<Option<User>, ReviewError> {
+        let mut sum = [0; 32];
+        sum.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        let known = self.answers.lock().get(Instant::now(), &sum);
+        if let Some(answer) = known {
+            return Ok(answer);
+        }
+        let answer = self.reviewer.ask(token).await?;
+        let mut answers = self.answers.lock();
+        answers.insert(Instant::now(), sum, answer.clone(), self.ttl);
+        Ok(answer)
+    }
+}
+
+impl AccessReviews {
+    pub(super) fn new<R: AccessReviewer>(
+        reviewer: R,
+        allowed_for: Duration,
+        denied_for: Duration,
+    ) -> Self {
+        Self {
+            reviewer: Box::new(reviewer),
+            allowed_for,
+            denied_for,
+            answers: Mutex::new(Cache::new()),
+        }
+    }
+
+    pub(super) async fn review(
+        &self,
+        node: &str,
+        user: &User,
+        attributes: &Attributes,
+        subresource: &'static str,
+    ) -> Result<bool, ReviewError> {
+        let verb = attributes.verb;
+        let question = (user.clone(), verb, subresource);
+        let known = self.answers.lock().get(Instant::now(), &question);
+        if let Some(answer) = known {
+            return Ok(answer);
+        }
+        let allowed = self.reviewer.ask(node, user, verb, subresource).await?;
+        let ttl = if allowed {
+            self.allowed_for
+        } else {
+            self.denied_for
+        };
+        let mut answers = self.answers.lock();
+        answers.insert(Instant::now(), question, allowed, ttl);
+        Ok(allowed)
+    }
+}
+
+impl<R: TokenReviewer> ReviewToken for R {
+    fn ask<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Option<User>, ReviewError>> {
+        Box::pin(self.review(token))
+    }
+}
+
+impl<R: AccessReviewer> ReviewAccess for R {
+    fn ask<'a>(
+        &'a self,
+        node: &'a str,
+        user: &'a User,
+        verb: &'a str,
+        subresource: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ReviewError>> {
+        Box::pin(self.review(node, user, verb, subresource))
+    }
+}
+
+impl fmt::Debug for TokenReviews {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenReviews")
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AccessReviews {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessReviews")
+            .field("allowed_for", &self.allowed_for)
+            .field("denied_for", &self.denied_for)
+            .finish_non_exhaustive()
+    }
+}
