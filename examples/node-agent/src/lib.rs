@@ -26,12 +26,11 @@
 //! - [`node`]: what the API server is told of the machine.
 //! - [`client`]: the ways to the API server.
 //! - [`event`]: what people are told.
-//! - [`log`]: what containers wrote.
+//! - [`log`]: what containers write, and that it does not grow for ever.
 //! - [`server`]: the API of the node, who may use it, and whether the agent is well.
 //! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
 //! - [`eviction`]: how pods are ended before the node runs out of something.
-//! - [`log`]: what containers write. [`gc`]: what is taken away that nobody needs any more.
 //! - [`yaml`]: how manifests and configuration files are read.
 //!
 //! # Invariants
@@ -49,8 +48,8 @@ pub mod environment;
 pub mod event;
 pub mod eviction;
 pub mod gc;
-pub mod mirror;
 pub mod log;
+pub mod mirror;
 pub mod network;
 pub mod node;
 pub mod objects;
@@ -60,8 +59,8 @@ pub mod probe;
 pub mod resources;
 pub mod runtime;
 pub mod security;
-pub mod shutdown;
 pub mod server;
+pub mod shutdown;
 pub mod source;
 pub mod status;
 pub mod sync_loop;

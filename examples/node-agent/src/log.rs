@@ -1,10 +1,5 @@
 //! Logs of containers, as runtimes write them.
 
-mod rotation;
-
-pub use rotation::{
-    LogRotation, LogRuntime, RotationError, RotationPlan, RotationPolicy, remove_log,
-};
 mod container;
 mod decoder;
 mod error;
@@ -12,6 +7,7 @@ mod filter;
 mod line;
 mod options;
 mod reader;
+mod rotation;
 mod subject;
 mod tail;
 mod watch;
@@ -22,3 +18,6 @@ pub use line::{LogFormat, LogStream, MalformedLine, Record};
 pub use options::{LogOptions, LogStreams};
 pub use reader::{LogChunks, LogReader};
 pub use subject::{NoLog, container_to_read};
+pub use rotation::{
+    LogRotation, LogRuntime, RotationError, RotationPlan, RotationPolicy, remove_log,
+};

@@ -21,7 +21,6 @@ mod target;
 mod tcp;
 mod worker;
 
-pub use result::{ProbeKind, ProbeOutcome, ProbeResults, ProbeUpdate};
 pub use ask::{Answer, Ask, ProbeError, Question, Targets};
 pub use engine::{Next, ProbeEngine, ResultEffect};
 pub use http::{HttpClient, HttpPurpose, HttpTarget};
