@@ -85,7 +85,8 @@ pub trait StreamingRuntime: Send + Sync + 'static {
 /// The streams of a process, as far as its client wants them.
 ///
 /// What is not used may be dropped: input that nobody reads is thrown away then. Input that is kept
-/// and not read holds up the connection, since the protocols have no flow control of a stream.
+/// and not read holds up the connection, since the protocols have no flow control of a stream, and
+/// then nobody notices that the client is gone.
 pub struct Stdio {
     /// Standard input. It ends when the client ends it, and when the client is gone.
     pub stdin: Option<ByteReader>,

@@ -14,6 +14,13 @@ use crate::{Error, StreamingConfig, StreamingHandle, StreamingRuntime};
 
 mod connection;
 
+/// What all connections of a server share.
+pub(crate) struct Terms<R> {
+    pub(crate) runtime: R,
+    pub(crate) handle: StreamingHandle,
+    pub(crate) config: StreamingConfig,
+}
+
 /// How long accepting rests when the system cannot give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -67,7 +74,7 @@ impl StreamingServer {
     ///
     /// Dropping the future does the same.
     pub async fn run<R: StreamingRuntime>(self, runtime: R, token: CancellationToken) {
-        let terms = Arc::new(connection::Terms {
+        let terms = Arc::new(Terms {
             runtime,
             handle: self.handle,
             config: self.config,

@@ -1,0 +1,7 @@
+//! The server over real sockets, as clients see it.
+
+mod handshake;
+mod limits;
+mod port_forward;
+mod remote_command;
+mod support;
