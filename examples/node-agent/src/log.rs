@@ -17,7 +17,7 @@ pub use error::LogError;
 pub use line::{LogFormat, LogStream, MalformedLine, Record};
 pub use options::{LogOptions, LogStreams};
 pub use reader::{LogChunks, LogReader};
-pub use subject::{NoLog, container_to_read};
 pub use rotation::{
     LogRotation, LogRuntime, RotationError, RotationPlan, RotationPolicy, remove_log,
 };
+pub use subject::{NoLog, container_to_read};
