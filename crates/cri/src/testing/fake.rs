@@ -236,6 +236,21 @@ impl FakeRuntime {
         containers
     }
 
+    /// What a container was made from, while it is there.
+    pub fn container_config(&self, id: &str) -> Option<v1::ContainerConfig> {
+        self.peek(|state| Some(state.container(id).ok()?.config.clone()))
+    }
+
+    /// What a sandbox was made from, while it is there.
+    pub fn sandbox_config(&self, id: &str) -> Option<v1::PodSandboxConfig> {
+        self.peek(|state| Some(state.sandbox(id).ok()?.config.clone()))
+    }
+
+    /// What the pulls that took effect asked for, in order.
+    pub fn pulls(&self) -> Vec<v1::PullImageRequest> {
+        self.peek(|state| state.pulls.clone())
+    }
+
     /// The newest container of a name in the pods of a name.
     pub fn container(&self, pod: &str, name: &str) -> Option<v1::ContainerStatus> {
         let subject = format!("{pod}/{name}");

@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) sandboxes: BTreeMap<String, Sandbox>,
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) images: BTreeMap<String, v1::Image>,
+    /// What was asked for by pulls that took effect.
+    pub(super) pulls: Vec<v1::PullImageRequest>,
     pub(super) behaviours: HashMap<String, Behaviour>,
     pub(super) conditions: BTreeMap<String, v1::RuntimeCondition>,
     /// How many sandboxes there have ever been; each gets the next address.
@@ -42,6 +44,7 @@ pub(super) struct Sandbox {
 pub(super) struct Container {
     pub(super) sandbox_id: String,
     pub(super) behaviour: Behaviour,
+    pub(super) config: v1::ContainerConfig,
     pub(super) status: v1::ContainerStatus,
     /// When it will exit, and with which code, if that is settled.
     pub(super) end: Option<(Instant, i32)>,
@@ -63,6 +66,7 @@ impl State {
             sandboxes: BTreeMap::new(),
             containers: BTreeMap::new(),
             images: BTreeMap::new(),
+            pulls: Vec::new(),
             behaviours: HashMap::new(),
             conditions: [ready("NetworkReady"), ready("RuntimeReady")].into(),
             addresses: 0,

@@ -39,8 +39,10 @@ impl ImageService for FakeRuntime {
         &self,
         request: Request<v1::PullImageRequest>,
     ) -> Result<Response<v1::PullImageResponse>, Status> {
-        let name = name_of(request.into_inner().image)?;
+        let request = request.into_inner();
+        let name = name_of(request.image.clone())?;
         self.call("PullImage", &name, |state, _| {
+            state.pulls.push(request);
             let image_ref = state.pull(&name);
             Ok(Response::new(v1::PullImageResponse { image_ref }))
         })

@@ -19,6 +19,7 @@ impl State {
         let config = request
             .config
             .ok_or_else(|| Status::invalid_argument("no container config"))?;
+        let made_from = config.clone();
         let metadata = config
             .metadata
             .ok_or_else(|| Status::invalid_argument("the container has no metadata"))?;
@@ -55,6 +56,7 @@ impl State {
         let container = Container {
             sandbox_id: request.pod_sandbox_id.clone(),
             behaviour: behaviour.unwrap_or_default(),
+            config: made_from,
             status,
             end: None,
         };
