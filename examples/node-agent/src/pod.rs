@@ -12,6 +12,7 @@ mod unsupported;
 pub use containers::{ContainerKind, PodContainer, containers, is_sidecar};
 pub use directory::{PodDirectory, is_mirror_of};
 pub use grace::{deletion_grace, termination_grace};
+pub(crate) use identity::described;
 pub use identity::{PodName, PodUid};
 pub use kind::{
     CONFIG_HASH, CONFIG_MIRROR, CONFIG_SEEN, CONFIG_SOURCE, PodSource, is_critical, is_mirror,

@@ -4,14 +4,18 @@ mod actions;
 mod backoff;
 mod crash_loop;
 mod hash;
+mod hook;
+mod image;
 mod image_backoff;
 mod kill_grace;
 mod labels;
 mod listed;
+mod manager;
 mod observed;
 mod pruning;
 mod restart_count;
 mod sandbox;
+mod termination_message;
 mod termination_order;
 
 pub use actions::{
@@ -20,6 +24,7 @@ pub use actions::{
 pub use backoff::Backoff;
 pub use crash_loop::{CrashLoop, CrashLoopBackoff};
 pub use hash::container_hash;
+pub use image::{ImageManager, ImageName, InvalidImageName, InvalidPullSecret, Keyring};
 pub use image_backoff::{ImageBackoff, ImageBackoffs};
 pub use kill_grace::{MINIMUM_GRACE, kill_grace, stop_timeout};
 pub use labels::{
@@ -27,6 +32,11 @@ pub use labels::{
     sandbox_annotations, sandbox_labels,
 };
 pub use listed::{ListedContainer, ListedPod, ListedSandbox, PodRuntime};
+pub use manager::{
+    KillError, NodeFacts, RuntimeDependencies, RuntimeIdentity, RuntimeManager, RuntimeReadiness,
+    RuntimeSettings, SandboxConfigError, StartAttempt, StartError, SyncError, SyncRequest,
+    SyncResult,
+};
 pub use observed::{ContainerId, ObservedContainer, ObservedPod, ObservedSandbox, RuntimeState};
 pub use pruning::{superseded_init_containers, unneeded_init_containers};
 pub use restart_count::restart_count_by_logs;

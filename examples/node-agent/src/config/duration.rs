@@ -43,6 +43,14 @@ impl GoDuration {
         }
     }
 
+    /// As much of a length of time as is whole milliseconds.
+    pub fn truncated_to_millis(duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            nanos: millis.saturating_mul(1_000_000),
+        }
+    }
+
     /// Whether it is no time at all, which in a file is as good as saying nothing.
     pub const fn is_zero(self) -> bool {
         self.nanos == 0

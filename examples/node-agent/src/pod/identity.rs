@@ -67,6 +67,11 @@ impl fmt::Display for PodName {
     }
 }
 
+/// A pod as kubelet's messages name it: `name_namespace(uid)`.
+pub(crate) fn described(pod: &Pod) -> String {
+    format!("{}({})", PodName::of(pod), PodUid::of(pod))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

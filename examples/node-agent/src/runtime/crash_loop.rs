@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::{Backoff, ObservedPod, RuntimeState, container_hash};
+use crate::config::GoDuration;
 use crate::pod::{PodName, PodUid};
 
 /// Keeps containers that end again and again from being restarted at once.
@@ -15,9 +16,9 @@ pub struct CrashLoop {
     backoff: Backoff<Key>,
 }
 
-/// A container is to wait before it is restarted. Its text is the message of the event `BackOff`.
+/// A container is to wait before it is restarted. Its text is what its status tells.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("back-off {} restarting failed container={container} pod={pod}({uid})", go_seconds(*delay))]
+#[error("back-off {} restarting failed container={container} pod={pod}({uid})", GoDuration::truncated_to_millis(*delay))]
 pub struct CrashLoopBackoff {
     /// The container's name.
     pub container: String,
@@ -117,16 +118,5 @@ impl Key {
             container: container.name.clone(),
             hash: container_hash(container),
         }
-    }
-}
-
-/// A duration as Go prints it: `10s`, `1m20s`, `5m0s`.
-fn go_seconds(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{rest}s"),
-        (0, minutes) => format!("{minutes}m{rest}s"),
-        (hours, minutes) => format!("{hours}h{minutes}m{rest}s"),
     }
 }

@@ -3,5 +3,7 @@
 mod container;
 mod pod;
 
+pub(super) use container::CONTAINER_NAME;
 pub use container::{ContainerRecord, UnreadableRecord, container_annotations, container_labels};
+pub(super) use pod::POD_UID;
 pub use pod::{PodRecord, sandbox_annotations, sandbox_labels};

@@ -1,6 +1,7 @@
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::SecurityError;
+use crate::pod::described;
 
 /// The user that an image is to run as, as the runtime tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,16 +58,4 @@ pub fn verify_run_as_non_root(
             container,
         }),
     }
-}
-
-/// A pod as kubelet's messages name it.
-fn described(pod: &Pod) -> String {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let metadata = &pod.metadata;
-    format!(
-        "{}_{}({})",
-        text(&metadata.name),
-        text(&metadata.namespace),
-        text(&metadata.uid)
-    )
 }

@@ -3,6 +3,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::mount::{MountFlags, UnmountFlags};
 
@@ -47,6 +48,24 @@ pub trait Mounter {
     ///
     /// If it cannot be known.
     fn mounts_below(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+}
+
+impl<M: Mounter + ?Sized> Mounter for Arc<M> {
+    fn tmpfs(&self, target: &Path, options: TmpfsOptions) -> io::Result<()> {
+        (**self).tmpfs(target, options)
+    }
+
+    fn bind(&self, source: &OpenedSubPath, target: &Path) -> io::Result<PathBuf> {
+        (**self).bind(source, target)
+    }
+
+    fn unmount(&self, target: &Path) -> io::Result<()> {
+        (**self).unmount(target)
+    }
+
+    fn mounts_below(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        (**self).mounts_below(path)
+    }
 }
 
 /// Mounts by the kernel, which takes root's rights.

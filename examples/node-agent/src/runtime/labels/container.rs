@@ -9,7 +9,7 @@ use super::PodRecord;
 use super::pod::owner_labels;
 use crate::runtime::container_hash;
 
-const CONTAINER_NAME: &str = "io.kubernetes.container.name";
+pub(in crate::runtime) const CONTAINER_NAME: &str = "io.kubernetes.container.name";
 
 const HASH: &str = "io.kubernetes.container.hash";
 const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";

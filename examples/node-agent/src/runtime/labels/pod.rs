@@ -7,7 +7,7 @@ use crate::pod::{PodName, PodUid};
 
 pub(super) const POD_NAME: &str = "io.kubernetes.pod.name";
 pub(super) const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
-pub(super) const POD_UID: &str = "io.kubernetes.pod.uid";
+pub(in crate::runtime) const POD_UID: &str = "io.kubernetes.pod.uid";
 
 /// Which pod a sandbox or a container is of, by its labels.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,12 @@
+//! The images of containers: what they are called, and how they get onto the node.
+
+mod keyring;
+mod manager;
+mod name;
+mod puller;
+mod rate;
+
+pub use keyring::{InvalidPullSecret, Keyring};
+pub use manager::ImageManager;
+pub(super) use manager::{EnsuredImage, ImageRequest};
+pub use name::{ImageName, InvalidImageName};

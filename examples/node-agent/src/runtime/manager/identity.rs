@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use kubewright_cri::{Error, v1};
+
+use super::RuntimeManager;
+use crate::resources::CgroupDriver;
+
+/// Who a container runtime is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeIdentity {
+    /// What it calls itself: the scheme of the ids of containers.
+    pub name: Arc<str>,
+    /// Its version.
+    pub version: String,
+    /// The version of CRI that it speaks.
+    pub api_version: String,
+}
+
+/// Whether a container runtime can take pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuntimeReadiness {
+    /// Why it cannot take any; `None` if it can.
+    pub runtime_error: Option<String>,
+    /// Why it can take only pods in the network of the host; `None` if it can take all.
+    pub network_error: Option<String>,
+}
+
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "the errors are those of the calls, which are told at the runtime's handle"
+)]
+impl RuntimeManager {
+    /// Who the runtime is.
+    pub async fn identity(&self) -> Result<RuntimeIdentity, Error> {
+        let version = self.inner.runtime.version().await?;
+        Ok(RuntimeIdentity {
+            name: version.runtime_name.into(),
+            version: version.runtime_version,
+            api_version: version.runtime_api_version,
+        })
+    }
+
+    /// What the runtime calls itself. It is asked once.
+    pub async fn runtime_name(&self) -> Result<Arc<str>, Error> {
+        let name = &self.inner.name;
+        let ask = || async { Ok(self.identity().await?.name) };
+        name.get_or_try_init(ask).await.cloned()
+    }
+
+    /// Whether the runtime can take pods.
+    pub async fn readiness(&self) -> Result<RuntimeReadiness, Error> {
+        let answer = self.inner.runtime.status().await?;
+        let conditions = answer.status.unwrap_or_default().conditions;
+        let failure = |kind: &str, what: &str| {
+            let found = conditions.iter().find(|condition| condition.r#type == kind);
+            match found {
+                Some(condition) if condition.status => None,
+                Some(v1::RuntimeCondition {
+                    reason, message, ..
+                }) => Some(format!(
+                    "{what} not ready: {kind}=false reason:{reason} message:{message}"
+                )),
+                None => Some(format!("{what} not ready: {kind} is not told")),
+            }
+        };
+        Ok(RuntimeReadiness {
+            runtime_error: failure("RuntimeReady", "container runtime"),
+            network_error: failure("NetworkReady", "container runtime network"),
+        })
+    }
+
+    /// Who manages cgroups: what the runtime says, or what the agent is set to with a runtime that
+    /// does not say. It is asked once.
+    pub async fn cgroup_driver(&self) -> Result<CgroupDriver, Error> {
+        let ask = || async {
+            match self.inner.runtime.runtime_config().await {
+                Ok(v1::RuntimeConfigResponse { linux: Some(linux) }) => {
+                    Ok(match linux.cgroup_driver() {
+                        v1::CgroupDriver::Systemd => CgroupDriver::Systemd,
+                        v1::CgroupDriver::Cgroupfs => CgroupDriver::Cgroupfs,
+                    })
+                }
+                Ok(_) => Ok(self.settings().cgroup_driver),
+                Err(error) if error.is_unimplemented() => Ok(self.settings().cgroup_driver),
+                Err(error) => Err(error),
+            }
+        };
+        let driver = &self.inner.cgroup_driver;
+        driver.get_or_try_init(ask).await.copied()
+    }
+
+    /// Tells the runtime the range of the pods' addresses.
+    pub async fn update_pod_cidr(&self, pod_cidr: &str) -> Result<(), Error> {
+        self.inner.runtime.update_runtime_config(pod_cidr).await
+    }
+}

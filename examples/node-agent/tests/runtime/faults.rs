@@ -1,0 +1,165 @@
+//! Calls that are lost before they took effect, or after.
+
+use k8s_openapi::api::core::v1::Pod;
+use kubewright_cri::testing::{Behaviour, Fault};
+use kubewright_cri::v1::ContainerState::{ContainerExited, ContainerRunning};
+use node_agent::pod::{PodName, PodUid};
+use node_agent::runtime::{PodRuntime as _, RuntimeState};
+use serde_json::json;
+use tokio::time::{Instant, advance};
+use tokio_util::sync::CancellationToken;
+
+use crate::fixtures::{Harness, SECOND, app, pod};
+
+/// All calls that the start of a pod takes.
+const CALLS: [&str; 11] = [
+    "ListPodSandbox",
+    "ListContainers",
+    "PodSandboxStatus",
+    "ContainerStatus",
+    "RuntimeConfig",
+    "Version",
+    "RunPodSandbox",
+    "ImageStatus",
+    "PullImage",
+    "CreateContainer",
+    "StartContainer",
+];
+
+fn with_init() -> Pod {
+    pod(json!({
+        "initContainers": [{"name": "init", "image": "i:1"}],
+        "containers": [{"name": "a", "image": "i:1"}, {"name": "b", "image": "j:1"}],
+    }))
+}
+
+/// Syncs a pod until it is what it should be, as its worker does.
+async fn settle(harness: &Harness, pod: &Pod) {
+    for _ in 0..20 {
+        let (uid, name) = (PodUid::of(pod), PodName::of(pod));
+        if let Ok(observed) = harness.manager.observe(&uid, &name).await {
+            let result = harness.sync_seen(pod, &observed).await;
+            let runs = |name: &str| {
+                let container = observed.container(name);
+                container.is_some_and(|it| it.state == RuntimeState::Running)
+            };
+            if result.is_ok() && !result.has_acted && runs("a") && runs("b") {
+                return;
+            }
+        }
+        advance(11 * SECOND).await;
+    }
+    panic!("it does not settle: {:?}", harness.containers());
+}
+
+fn check(harness: &Harness, case: &str) {
+    let mut containers = harness.containers();
+    containers.sort();
+    let expected = [
+        ("a".to_owned(), ContainerRunning, 0),
+        ("b".to_owned(), ContainerRunning, 0),
+        ("init".to_owned(), ContainerExited, 0),
+    ];
+    assert_eq!(containers, expected, "{case}");
+    assert_eq!(harness.fake.sandboxes().len(), 1, "{case}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_lost_doubles_nothing_and_leaves_nothing_behind() {
+    for method in CALLS {
+        for nth in 0..4 {
+            for fault in [Fault::unavailable(), Fault::Lost] {
+                let harness = Harness::new();
+                harness.fake.behave("init", Behaviour::exits(SECOND, 0));
+                for _ in 0..nth {
+                    harness.fake.fault(method, Fault::Delayed(SECOND / 1000));
+                }
+                let case = format!("{method} {nth} {fault:?}");
+                harness.fake.fault(method, fault);
+                settle(&harness, &with_init()).await;
+                check(&harness, &case);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_that_is_cancelled_in_any_call_doubles_nothing_and_leaves_nothing_behind() {
+    let pod = with_init();
+    for method in CALLS {
+        for fault in [Fault::Delayed(3600 * SECOND), Fault::Lost] {
+            let harness = Harness::new();
+            harness.fake.behave("init", Behaviour::exits(SECOND, 0));
+            let observed = harness.observe(&pod).await;
+            harness.fake.fault(method, fault.clone());
+            let token = CancellationToken::new();
+            let start = Instant::now();
+            let cancel = async {
+                tokio::time::sleep(SECOND).await;
+                token.cancel();
+            };
+            let sync = harness.sync_until(&pod, &observed, &token);
+            tokio::join!(sync, cancel);
+            assert_eq!(start.elapsed(), SECOND, "{method}");
+            harness.fake.clear_faults();
+            settle(&harness, &pod).await;
+            check(&harness, &format!("{method} {fault:?}"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_made_and_is_not_seen_yet_is_found_by_its_name() {
+    let harness = Harness::new();
+    let pod = app(json!({}));
+    let unseen = harness.observe(&pod).await;
+    harness.fake.fault("RunPodSandbox", Fault::Lost);
+    assert!(!harness.sync_seen(&pod, &unseen).await.is_ok());
+    // The cache still knows of no sandbox, and the name is taken.
+    harness.fake.fault("CreateContainer", Fault::Lost);
+    assert!(!harness.sync_seen(&pod, &unseen).await.is_ok());
+    // Nor of a container.
+    let result = harness.sync_seen(&pod, &unseen).await;
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(
+        harness.containers(),
+        [("app".to_owned(), ContainerRunning, 0)]
+    );
+    assert_eq!(harness.fake.sandboxes().len(), 1);
+    // One that runs is not touched.
+    let result = harness.sync_seen(&pod, &unseen).await;
+    let error = result.starts[0].result.clone().unwrap_err();
+    assert_eq!(error.reason, "CreateContainerError");
+    assert_eq!(
+        harness.containers(),
+        [("app".to_owned(), ContainerRunning, 0)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runtime_that_is_away_is_waited_for() {
+    let harness = Harness::new();
+    let pod = app(json!({}));
+    let observed = harness.observe(&pod).await;
+    harness.fake.go_away();
+    let result = harness.sync_seen(&pod, &observed).await;
+    assert!(!result.is_ok());
+    harness.fake.come_back();
+    harness.sync_well(&pod).await;
+    let seen = harness.observe(&pod).await;
+    harness.fake.go_away();
+    assert!(
+        harness
+            .manager
+            .kill_pod(Some(&pod), &seen, None)
+            .await
+            .is_err()
+    );
+    assert!(!harness.sync_seen(&pod, &observed).await.is_ok());
+    harness.fake.come_back();
+    assert!(!harness.sync(&pod).await.has_acted);
+    assert_eq!(
+        harness.containers(),
+        [("app".to_owned(), ContainerRunning, 0)]
+    );
+}
