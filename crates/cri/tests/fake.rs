@@ -289,3 +289,29 @@ async fn statistics_are_of_what_runs() {
     let none = runtime.pod_sandbox_stats("missing").await.unwrap_err();
     assert!(none.is_not_found());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_is_told() {
+    let (fake, runtime) = runtimes();
+    let (sandbox_id, id) = run(&runtime, "web", "app").await.unwrap();
+    let made_from = fake.sandbox_config(&sandbox_id).unwrap();
+    assert_eq!(made_from.metadata.unwrap().name, "web");
+    let made_from = fake.container_config(&id).unwrap();
+    assert_eq!(made_from.metadata.unwrap().name, "app");
+    assert_eq!(fake.container_config("other"), None);
+    let auth = v1::AuthConfig {
+        username: "me".to_owned(),
+        ..v1::AuthConfig::default()
+    };
+    let image = v1::ImageSpec {
+        image: "private".to_owned(),
+        ..v1::ImageSpec::default()
+    };
+    fake.fault("PullImage", Fault::unavailable());
+    let pull = || runtime.pull_image(image.clone(), Some(auth.clone()), None);
+    assert!(pull().await.is_err());
+    pull().await.unwrap();
+    let pulls = fake.pulls().into_iter();
+    let with = pulls.filter_map(|pull| Some(pull.auth?.username));
+    assert_eq!(with.collect::<Vec<_>>(), ["me"]);
+}
