@@ -52,6 +52,12 @@ pub use sync::SyncRequest;
 ///   started is replaced, and does not count as a restart.
 /// - It makes no API calls and starts no tasks.
 ///
+/// # Assumptions
+///
+/// - The files of pods and logs are on local disks: they are read and written in place.
+/// - A postStart hook is run once its container is known to be started. If the answer to the start
+///   is lost, the container runs on without it, as it does with a kubelet.
+///
 /// # Cancel safety
 ///
 /// All its methods may be dropped at any time; calls that are under way are given up with them.

@@ -163,3 +163,27 @@ async fn a_runtime_that_is_away_is_waited_for() {
         [("app".to_owned(), ContainerRunning, 0)]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_was_never_started_does_not_tell_that_a_new_sandbox_is_initialized() {
+    let harness = Harness::new();
+    let pod = with_init();
+    harness.fake.behave("init", Behaviour::exits(SECOND, 0));
+    harness.sync(&pod).await;
+    advance(2 * SECOND).await;
+    for _ in ["a", "b"] {
+        harness.fake.fault("StartContainer", Fault::unavailable());
+    }
+    harness.sync(&pod).await;
+    let sandbox = harness.ready_sandboxes().pop().unwrap();
+    harness.fake.lose_sandbox(&sandbox.id);
+    advance(SECOND).await;
+    // As long as they cannot be removed there is no new sandbox.
+    harness.fake.fault("RemoveContainer", Fault::unavailable());
+    assert!(!harness.sync(&pod).await.is_ok());
+    assert!(harness.ready_sandboxes().is_empty());
+    harness.sync(&pod).await;
+    assert!(!harness.sync(&pod).await.has_acted, "init is waited for");
+    let running = ("init".to_owned(), ContainerRunning, 1);
+    assert_eq!(harness.containers(), [running]);
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kubewright_cri::Status;
 use kubewright_cri::testing::{Behaviour, Exec, Fault};
-use node_agent::runtime::KillError;
+use node_agent::runtime::{KillError, KillReason};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
@@ -269,4 +269,36 @@ async fn what_is_gone_is_stopped() {
         .kill_pod(None, &observed, None)
         .await
         .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn kill_container() {
+    let mut harness = Harness::new();
+    let pod = pod(json!({
+        "terminationGracePeriodSeconds": 30,
+        "containers": [
+            {
+                "name": "foo1",
+                "image": "i:1",
+                "startupProbe": {"exec": {"command": ["x"]}, "terminationGracePeriodSeconds": 8},
+            },
+            {"name": "foo2", "image": "i:1"},
+        ],
+    }));
+    harness.sync_well(&pod).await;
+    harness.fake.take_calls();
+    harness.events();
+    let observed = harness.observe(&pod).await;
+    let id = harness.id("web", "foo1");
+    let start = Instant::now();
+    let reason = Some(KillReason::StartupProbe);
+    let manager = &harness.manager;
+    let killed = manager.kill_container(Some(&pod), &observed, &id, "foo1", "too slow", reason);
+    killed.await.unwrap();
+    // The other one and the sandbox go on.
+    assert_eq!(
+        stops(&harness, start),
+        [("StopContainer web/foo1".to_owned(), 8, Duration::ZERO)]
+    );
+    assert_eq!(harness.events(), ["Normal Killing{foo1}: too slow"]);
 }

@@ -3,11 +3,12 @@
 use std::fs;
 use std::net::IpAddr;
 
-use kubewright_cri::testing::{Behaviour, Fault};
+use kubewright_cri::testing::{Behaviour, Exec, Fault};
 use kubewright_cri::v1;
-use kubewright_cri::{Runtime, Status};
+use kubewright_cri::{Error, Runtime, Status};
+use node_agent::config::Config;
 use node_agent::pod::{PodName, PodUid};
-use node_agent::runtime::{PodRuntime, RuntimeState};
+use node_agent::runtime::{PodRuntime, RuntimeSettings, RuntimeState};
 use serde_json::json;
 use tokio::time::advance;
 
@@ -223,4 +224,39 @@ async fn the_runtime_says_who_and_how_it_is() {
     let expected = "container runtime network not ready: NetworkReady=false reason:NoCni \
                     message:cni config uninitialized";
     assert_eq!(readiness.network_error.unwrap(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_are_run_to_their_end() {
+    let harness = Harness::new();
+    harness.sync_well(&app(json!({}))).await;
+    harness.fake.on_exec(|_, command| Exec {
+        stdout: command.join(" ").into_bytes(),
+        exit_code: 4,
+        takes: 3 * SECOND,
+        ..Exec::default()
+    });
+    let id = harness.id("web", "app").id;
+    let command = || vec!["echo".to_owned(), "hello".to_owned()];
+    let manager = &harness.manager;
+    let ended = manager
+        .exec_in_container(&id, command(), None)
+        .await
+        .unwrap();
+    assert_eq!((ended.exit_code, &*ended.stdout), (4, &b"echo hello"[..]));
+    let late = manager
+        .exec_in_container(&id, command(), Some(SECOND))
+        .await;
+    assert!(matches!(late, Err(Error::DeadlineExceeded(_))));
+}
+
+#[test]
+fn without_a_configuration_the_settings_are_those_of_the_agent() {
+    let of_agent = RuntimeSettings::from(&Config::default());
+    let mut expected = RuntimeSettings::default();
+    expected.cluster_domain.clone_from(&of_agent.cluster_domain);
+    assert_eq!(format!("{of_agent:?}"), format!("{expected:?}"));
+    let mut config = Config::default();
+    config.serialize_image_pulls = false;
+    assert_eq!(RuntimeSettings::from(&config).max_parallel_pulls, None);
 }

@@ -339,7 +339,7 @@ async fn ephemeral_containers_are_started_once_and_see_their_target() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_supported_is_refused_by_name() {
-    let harness = Harness::new();
+    let mut harness = Harness::new();
     let pod = app(json!({"restartPolicy": "Never"}));
     let error = harness.sync(&pod).await.error.unwrap();
     assert_eq!(
@@ -347,6 +347,9 @@ async fn what_is_not_supported_is_refused_by_name() {
         "container \"app\": restartPolicy is not supported"
     );
     assert_eq!(harness.changes(), [""; 0]);
+    let told = "Warning FailedSync: Error syncing pod, skipping: container \"app\": \
+                restartPolicy is not supported";
+    assert_eq!(harness.events(), [told]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::kill::Kill;
 use super::observe::sandbox_ips;
 use super::start::Start;
-use super::{NodeFacts, RuntimeManager, SyncError, SyncResult};
+use super::{KillError, NodeFacts, RuntimeManager, SyncError, SyncResult};
 use crate::event::pod_reference;
 use crate::objects::Snapshot;
 use crate::pod::{
@@ -17,7 +17,7 @@ use crate::pod::{
 };
 use crate::probe::ProbeResults;
 use crate::runtime::{
-    ContainerId, ObservedPod, PodActions, SandboxAction, StartAttempt, StartError,
+    ContainerId, ObservedPod, PodActions, RuntimeState, SandboxAction, StartAttempt, StartError,
     compute_pod_actions, superseded_init_containers, unneeded_init_containers,
 };
 use crate::volume::MountedVolumes;
@@ -72,7 +72,12 @@ impl RuntimeManager {
         result: &mut SyncResult,
     ) -> Result<(), SyncError> {
         let SyncRequest { pod, observed, .. } = request;
-        check_supported(pod)?;
+        if let Err(unsupported) = check_supported(pod) {
+            let message = format!("Error syncing pod, skipping: {unsupported}");
+            let events = self.events();
+            events.warning(&pod_reference(pod), "FailedSync", message);
+            return Err(unsupported.into());
+        }
         let actions = compute_pod_actions(pod, observed, request.probes);
         result.has_acted = !actions.is_empty();
         self.clear(request, &actions).await?;
@@ -124,6 +129,7 @@ impl RuntimeManager {
         if actions.kill_pod {
             self.kill_pod(Some(pod), observed, None).await?;
             if let SandboxAction::Create { .. } = actions.sandbox {
+                self.remove_unstarted(observed).await?;
                 self.remove_all(unneeded_init_containers(pod, observed))
                     .await;
             }
@@ -146,6 +152,22 @@ impl RuntimeManager {
         }
         self.remove_all(superseded_init_containers(pod, observed))
             .await;
+        Ok(())
+    }
+
+    /// Removes what was made and never started in sandboxes before a new one.
+    ///
+    /// A regular container that stands created tells that the init containers before it are done;
+    /// in the new sandbox they are not.
+    async fn remove_unstarted(&self, observed: &ObservedPod) -> Result<(), KillError> {
+        let containers = observed.containers.iter();
+        for container in containers.filter(|it| it.state == RuntimeState::Created) {
+            let removed = self.remove_container(&container.id.id).await;
+            removed.map_err(|source| KillError::Container {
+                container: container.name.to_string(),
+                source,
+            })?;
+        }
         Ok(())
     }
 
