@@ -41,6 +41,7 @@
 //! - What is decided waits for nothing: engines take `now` and events and return what is to be done.
 
 pub mod admission;
+pub mod agent;
 pub mod client;
 pub mod config;
 pub mod deadline;

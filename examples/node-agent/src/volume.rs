@@ -30,6 +30,6 @@ pub use host_path::check_host_path;
 pub use mounter::{DirectMounter, KernelMounter, Mounter, TmpfsOptions};
 pub use mounts::{ContainerMount, MountMaker, Propagation};
 pub use ownership::set_ownership;
-pub use set_up::{MountedVolume, MountedVolumes, VolumeSetUp, tear_down};
+pub use set_up::{MountedVolume, MountedVolumes, VolumeSetUp, tear_down, tear_down_volumes};
 pub use sub_path::{OpenedSubPath, SubPathError, open_sub_path};
 pub use usage::disk_usage;

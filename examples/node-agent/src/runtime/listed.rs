@@ -67,6 +67,11 @@ pub trait PodRuntime: Send + Sync + 'static {
 }
 
 impl ListedPod {
+    /// Whether a container runs or a sandbox is ready.
+    pub fn is_alive(&self) -> bool {
+        self.is_running() || self.sandboxes.iter().any(|sandbox| sandbox.is_ready)
+    }
+
     /// Whether a container runs.
     pub fn is_running(&self) -> bool {
         let mut containers = self.containers.iter();

@@ -41,6 +41,11 @@ impl StartFailures {
         }
     }
 
+    /// Forgets all pods but those that are wanted.
+    pub fn retain(&mut self, is_wanted: impl Fn(&PodUid) -> bool) {
+        self.by_pod.retain(|uid, _| is_wanted(uid));
+    }
+
     /// Forgets a pod.
     pub fn forget(&mut self, uid: &PodUid) {
         self.by_pod.remove(uid);

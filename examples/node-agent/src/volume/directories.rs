@@ -58,9 +58,14 @@ impl PodDirectories {
         self.volumes().join(plugin.directory()).join(name)
     }
 
+    /// Where all parts of volumes are bound.
+    pub fn sub_paths(&self) -> PathBuf {
+        self.pod.join("volume-subpaths")
+    }
+
     /// Where a part of a volume is bound for the `index`th mount of a container.
     pub fn sub_path(&self, volume: &str, container: &str, index: usize) -> PathBuf {
-        let all = self.pod.join("volume-subpaths");
+        let all = self.sub_paths();
         all.join(volume).join(container).join(index.to_string())
     }
 

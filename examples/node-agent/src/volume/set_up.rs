@@ -166,13 +166,36 @@ impl<O: ConfigMaps + Secrets + Tokens, M: Mounter> VolumeSetUp<'_, O, M> {
 /// If something cannot be unmounted or removed. Nothing is removed while anything is mounted, so
 /// that no file of another file system is lost.
 pub fn tear_down(directories: &PodDirectories, mounter: &impl Mounter) -> Result<(), VolumeError> {
-    let pod = directories.pod();
-    let mounts = mounter.mounts_below(pod).map_err(VolumeError::io(pod))?;
+    remove(directories.pod(), mounter)
+}
+
+/// Unmounts and removes the volumes of a pod, and leaves what else it has on disk.
+///
+/// # Errors
+///
+/// As of [`tear_down`].
+pub fn tear_down_volumes(
+    directories: &PodDirectories,
+    mounter: &impl Mounter,
+) -> Result<(), VolumeError> {
+    for directory in [directories.sub_paths(), directories.volumes()] {
+        remove(&directory, mounter)?;
+    }
+    Ok(())
+}
+
+/// Removes a directory in which nothing is mounted, after that was seen to.
+fn remove(directory: &Path, mounter: &impl Mounter) -> Result<(), VolumeError> {
+    let mounts = mounter
+        .mounts_below(directory)
+        .map_err(VolumeError::io(directory))?;
     for mount in mounts.iter().rev() {
         mounter.unmount(mount).map_err(VolumeError::io(mount))?;
     }
-    match fs::remove_dir_all(pod) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(VolumeError::io(pod)(error)),
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(VolumeError::io(directory)(error))
+        }
         _ => Ok(()),
     }
 }

@@ -94,7 +94,7 @@ impl Rig {
             ready: ready.clone(),
             logs: LogDirectories {
                 pods: directory("pods"),
-                containers: directory("containers"),
+                containers: Some(directory("containers")),
             },
             clock: Clock::starting_at(at(100)),
         };

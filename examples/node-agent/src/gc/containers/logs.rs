@@ -12,8 +12,8 @@ pub struct LogDirectories {
     /// With a directory for each pod, `NAMESPACE_NAME_UID`; kubelet's is `/var/log/pods`.
     pub pods: PathBuf,
     /// With a link for each container, `POD_NAMESPACE_CONTAINER-ID.log`; kubelet's is
-    /// `/var/log/containers`.
-    pub containers: PathBuf,
+    /// `/var/log/containers`. `None` if there are no links.
+    pub containers: Option<PathBuf>,
 }
 
 impl LogDirectories {
@@ -35,7 +35,10 @@ impl LogDirectories {
     /// The link of a container that has not ended stays: its log may be missing for as long as it
     /// takes to rotate it.
     pub(super) async fn remove_links(&self, going_on: &HashSet<&str>) {
-        for path in list(&self.containers).await {
+        let Some(containers) = &self.containers else {
+            return;
+        };
+        for path in list(containers).await {
             let leads_somewhere = match fs::metadata(&path).await {
                 Err(error) => error.kind() != ErrorKind::NotFound,
                 Ok(_) => true,

@@ -1,0 +1,233 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::garbage::Deletions;
+use super::parts::Parts;
+use crate::admission::{NodeFacts, Rejection, admit};
+use crate::deadline::is_past_deadline;
+use crate::event::pod_reference;
+use crate::gc::dead_containers;
+use crate::pod::{FAILED, PodUid, is_mirror, is_phase_terminal, is_terminal};
+use crate::runtime::ContainerId;
+use crate::status::needs_readiness_reconcile;
+use crate::sync_loop::SyncHandler;
+use crate::worker::{Kill, KillCause, PodUpdate, Subject, UpdateKind, WorkerPool};
+
+/// How many dead containers are kept of each of a pod's.
+const KEPT_DEAD: usize = 1;
+
+/// Acts on what the sync loop hears.
+pub(super) struct Handler {
+    pub(super) parts: Arc<Parts>,
+    pub(super) workers: WorkerPool,
+    pub(super) pressures: super::Pressures,
+    pub(super) deletions: Deletions,
+}
+
+impl SyncHandler for Handler {
+    fn handle_pod_additions(&self, mut pods: Vec<Arc<Pod>>) {
+        // The oldest come first, so that after a restart the same ones find room.
+        pods.sort_by_key(|pod| age(pod));
+        for pod in pods {
+            let others = self.active_pods(Some(&PodUid::of(&pod)));
+            self.parts.pods.lock().insert(pod.clone());
+            if is_mirror(&pod) {
+                self.poke(&pod, UpdateKind::Update);
+                continue;
+            }
+            // One that is on its way out is not judged any more.
+            let is_ending = self.workers.is_pod_termination_requested(&PodUid::of(&pod));
+            if !is_ending
+                && !is_terminal(&pod)
+                && let Err(rejection) = self.admit(&pod, &others)
+            {
+                self.reject(&pod, &rejection);
+                continue;
+            }
+            self.parts.objects.register_pod(&pod);
+            self.tell(&pod, UpdateKind::Create);
+        }
+    }
+
+    fn handle_pod_updates(&self, pods: Vec<Arc<Pod>>) {
+        for pod in pods {
+            self.parts.pods.lock().insert(pod.clone());
+            self.poke(&pod, UpdateKind::Update);
+        }
+    }
+
+    fn handle_pod_removes(&self, pods: Vec<Arc<Pod>>) {
+        for pod in pods {
+            self.parts.pods.lock().remove(&pod);
+            if is_mirror(&pod) {
+                // Its static pod makes another one.
+                self.poke(&pod, UpdateKind::Update);
+                continue;
+            }
+            let kill = Kill {
+                cause: KillCause::Removed,
+                grace: None,
+                status: None,
+                waiter: None,
+            };
+            self.workers.update(PodUpdate {
+                kind: UpdateKind::Kill,
+                subject: Subject::Configured { pod, mirror: None },
+                kill: Some(kill),
+            });
+        }
+    }
+
+    fn handle_pod_reconcile(&self, pods: Vec<Arc<Pod>>) {
+        for pod in pods {
+            self.parts.pods.lock().insert(pod.clone());
+            // Whether it is ready may depend on conditions that others have set.
+            if needs_readiness_reconcile(&pod) {
+                self.poke(&pod, UpdateKind::Sync);
+            }
+        }
+    }
+
+    fn handle_pod_syncs(&self, pods: Vec<Arc<Pod>>) {
+        for pod in pods {
+            self.poke(&pod, UpdateKind::Sync);
+        }
+    }
+
+    async fn handle_pod_cleanups(&self) -> anyhow::Result<()> {
+        Box::pin(self.clean_up_pods()).await
+    }
+
+    fn runtime_errors(&self) -> Option<String> {
+        let errors = self
+            .parts
+            .health
+            .runtime_errors(tokio::time::Instant::now());
+        (!errors.is_empty()).then(|| errors.join(", "))
+    }
+
+    fn pod(&self, uid: &PodUid) -> Option<Arc<Pod>> {
+        self.parts.pods.lock().pod(uid).cloned()
+    }
+
+    fn pods_to_sync(&self) -> Vec<Arc<Pod>> {
+        let due = self.workers.take_due();
+        let now = self.parts.clock.now();
+        let pods = self.parts.pods.lock();
+        let wanted = pods.pods().filter(|pod| {
+            let uid = PodUid::of(pod);
+            due.contains(&uid) || self.is_past_its_deadline(&uid, pod, now)
+        });
+        wanted.cloned().collect()
+    }
+
+    fn clean_up_containers(&self, pod: &PodUid, container: &str) {
+        let Some(Ok(observed)) = self.parts.cache.get(pod) else {
+            return;
+        };
+        // Of one that is gone or has lost its room nothing is kept.
+        let (of, keep) = match self.workers.should_pod_content_be_removed(pod) {
+            true => (None, 0),
+            false => (Some(container), KEPT_DEAD),
+        };
+        self.deletions.delete(dead_containers(&observed, of, keep));
+    }
+
+    fn set_container_readiness(&self, pod: &PodUid, container: &ContainerId, is_ready: bool) {
+        let statuses = &self.parts.statuses;
+        statuses.set_container_readiness(pod, container, is_ready);
+    }
+
+    fn set_container_startup(&self, pod: &PodUid, container: &ContainerId, has_started: bool) {
+        let statuses = &self.parts.statuses;
+        statuses.set_container_startup(pod, container, has_started);
+    }
+}
+
+impl Handler {
+    /// Tells the worker of a pod, or of the static pod that a mirror stands for.
+    fn poke(&self, either: &Pod, kind: UpdateKind) {
+        let (pod, mirror) = self.parts.pod_and_mirror(either);
+        match pod {
+            Some(pod) => self.update(pod, mirror, kind),
+            // A mirror of nothing is removed with the next clean-up.
+            None => tracing::debug!(pod = ?either.metadata.name, "a mirror pod stands for nothing"),
+        }
+    }
+
+    pub(super) fn tell(&self, pod: &Arc<Pod>, kind: UpdateKind) {
+        let (_, mirror) = self.parts.pod_and_mirror(pod);
+        self.update(pod.clone(), mirror, kind);
+    }
+
+    fn update(&self, pod: Arc<Pod>, mirror: Option<Arc<Pod>>, kind: UpdateKind) {
+        self.workers.update(PodUpdate {
+            kind,
+            subject: Subject::Configured { pod, mirror },
+            kill: None,
+        });
+    }
+
+    /// Whether the node takes a pod beside these.
+    pub(super) fn admit(&self, pod: &Pod, others: &[Arc<Pod>]) -> Result<(), Rejection> {
+        let pressures = self.pressures.now();
+        let facts = NodeFacts {
+            node: &self.parts.node(),
+            pressures: &pressures,
+        };
+        admit(pod, others, facts)
+    }
+
+    /// The pods that take room on the node, but for one if it is given.
+    ///
+    /// Answers to kubelet's `filterOutInactivePods`.
+    pub(super) fn active_pods(&self, but: Option<&PodUid>) -> Vec<Arc<Pod>> {
+        let pods: Vec<_> = self.parts.pods.lock().pods().cloned().collect();
+        let is_active = |pod: &Arc<Pod>| {
+            let uid = PodUid::of(pod);
+            if but == Some(&uid) || self.workers.is_pod_known_terminated(&uid) {
+                return false;
+            }
+            // What its source says of its end counts only once its containers have ended, too.
+            let last = self.parts.statuses.status(&uid);
+            let has_ended = match &last {
+                Some(status) => is_phase_terminal(status.phase.as_deref()),
+                None => is_terminal(pod),
+            };
+            !has_ended || self.workers.is_pod_termination_requested(&uid)
+        };
+        pods.into_iter().filter(is_active).collect()
+    }
+
+    /// Answers to kubelet's `rejectPod`.
+    pub(super) fn reject(&self, pod: &Arc<Pod>, rejection: &Rejection) {
+        let parts = &self.parts;
+        let message = rejection.message.clone();
+        parts
+            .events
+            .warning(&pod_reference(pod), &rejection.reason, message);
+        let mut status = parts.last_status(pod);
+        status.phase = Some(FAILED.to_owned());
+        status.reason = Some(rejection.reason.clone());
+        status.message = Some(rejection.status_message());
+        status.observed_generation = pod.metadata.generation;
+        parts.statuses.set_pod_status(pod, status);
+    }
+
+    fn is_past_its_deadline(&self, uid: &PodUid, pod: &Pod, now: jiff::Timestamp) -> bool {
+        let spec = pod.spec.as_ref();
+        if spec.is_none_or(|spec| spec.active_deadline_seconds.is_none()) {
+            return false;
+        }
+        let Some(status) = self.parts.statuses.status(uid) else {
+            return false;
+        };
+        let started_at = status.start_time.as_ref().map(|time| time.0);
+        !is_phase_terminal(status.phase.as_deref()) && is_past_deadline(pod, started_at, now)
+    }
+}
+
+fn age(pod: &Pod) -> Option<jiff::Timestamp> {
+    pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
+}

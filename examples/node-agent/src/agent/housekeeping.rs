@@ -1,0 +1,154 @@
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::handler::Handler;
+use crate::pod::{PodUid, is_terminal};
+use crate::runtime::{ListedPod, PodRuntime as _};
+use crate::worker::{Kill, KillCause, PodUpdate, Stage, Subject, UpdateKind};
+
+/// What is done again and again so that nothing stays behind, whatever was missed.
+///
+/// Answers to kubelet's `HandlePodCleanups`.
+impl Handler {
+    pub(super) async fn clean_up_pods(&self) -> anyhow::Result<()> {
+        let parts = &self.parts;
+        let (pods, mirrors) = {
+            let pods = parts.pods.lock();
+            let all: Vec<_> = pods.pods().cloned().collect();
+            let mirrors: Vec<_> = pods.mirrors().map(|mirror| PodUid::of(mirror)).collect();
+            (all, mirrors)
+        };
+        let wanted: HashSet<_> = pods.iter().map(|pod| PodUid::of(pod)).collect();
+        let known = self.workers.sync_known_pods(&wanted);
+
+        // Probes end with the containers, statuses with the pod.
+        let may_run = known
+            .iter()
+            .filter(|(_, worker)| worker.stage != Stage::Terminated);
+        parts
+            .probes
+            .cleanup_pods(&may_run.map(|(uid, _)| uid.clone()).collect());
+        let mut kept = wanted.clone();
+        kept.extend(mirrors);
+        parts.statuses.remove_orphaned(&kept);
+        parts.failures.lock().retain(|uid| known.contains_key(uid));
+
+        let listed = parts.runtime.list_pods().await;
+        let listed = listed.context("the pods of the runtime cannot be listed")?;
+        self.kill_orphans(&listed, |uid| {
+            known
+                .get(uid)
+                .is_some_and(|worker| !worker.is_orphan || worker.has_config)
+        });
+        self.remove_orphaned_mirrors().await;
+        self.remove_orphaned_files(&wanted, &listed).await;
+
+        // Those whose worker is gone begin anew: a static pod has the same uid when it comes back.
+        for pod in pods {
+            let uid = PodUid::of(&pod);
+            if known.contains_key(&uid) || is_terminal(&pod) {
+                continue;
+            }
+            self.begin(&pod);
+        }
+        parts.runtime.collect_garbage();
+        Ok(())
+    }
+
+    /// Ends what runs of pods that nobody looks after.
+    fn kill_orphans(&self, listed: &[ListedPod], is_looked_after: impl Fn(&PodUid) -> bool) {
+        let running = listed.iter().filter(|pod| pod.is_alive());
+        for pod in running.filter(|pod| !is_looked_after(&pod.uid)) {
+            // What is known of it in full; without that, the next round has it.
+            let Some(Ok(observed)) = self.parts.cache.get(&pod.uid) else {
+                continue;
+            };
+            tracing::info!(pod = %pod.name, uid = %pod.uid, "a pod that no source has is ended");
+            self.workers.update(PodUpdate {
+                kind: UpdateKind::Kill,
+                subject: Subject::Orphan(observed),
+                kill: Some(Kill {
+                    cause: KillCause::Removed,
+                    grace: Some(std::time::Duration::from_secs(1)),
+                    status: None,
+                    waiter: None,
+                }),
+            });
+        }
+    }
+
+    async fn remove_orphaned_mirrors(&self) {
+        let Some(mirrors) = &self.parts.mirrors else {
+            return;
+        };
+        let orphans = self.parts.pods.lock().orphaned_mirrors();
+        for name in orphans {
+            // Its status is to tell how the pod ended.
+            if self.workers.is_static_pod_terminating(&name) {
+                continue;
+            }
+            if let Err(error) = mirrors.delete(&name, None).await {
+                tracing::warn!(pod = %name, %error, "a mirror pod of nothing cannot be removed");
+            }
+        }
+    }
+
+    /// Removes what pods have on disk that are gone.
+    ///
+    /// Answers to kubelet's `cleanupOrphanedPodDirs`.
+    async fn remove_orphaned_files(&self, wanted: &HashSet<PodUid>, listed: &[ListedPod]) {
+        let directory = self.parts.config.root_dir.join("pods");
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => {
+                tracing::warn!(%error, directory = %directory.display(), "files of pods cannot be listed");
+                return;
+            }
+        };
+        let alive: HashSet<_> = listed
+            .iter()
+            .filter(|pod| pod.is_alive())
+            .map(|pod| &pod.uid)
+            .collect();
+        for entry in entries.filter_map(Result::ok) {
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let uid = PodUid::new(name);
+            if wanted.contains(&uid) || alive.contains(&uid) {
+                continue;
+            }
+            if !self.workers.should_pod_content_be_removed(&uid) {
+                continue;
+            }
+            if let Err(error) = self.parts.tear_down(&uid).await {
+                let error = anyhow::anyhow!(error);
+                tracing::warn!(%uid, "the files of a pod that is gone cannot be removed: {error:#}");
+            }
+        }
+    }
+
+    /// Has a pod begin that has no worker, if the node takes it.
+    fn begin(&self, pod: &Arc<Pod>) {
+        let uid = PodUid::of(pod);
+        // One that was rejected stays so.
+        let last = self.parts.statuses.status(&uid);
+        if last.is_some_and(|status| crate::pod::is_phase_terminal(status.phase.as_deref())) {
+            return;
+        }
+        let others = self.active_pods(Some(&uid));
+        match self.admit(pod, &others) {
+            Ok(()) => {
+                self.parts.objects.register_pod(pod);
+                self.tell(pod, UpdateKind::Create);
+            }
+            Err(rejection) => self.reject(pod, &rejection),
+        }
+    }
+}

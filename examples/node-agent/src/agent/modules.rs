@@ -1,0 +1,122 @@
+use std::fs;
+use std::path::PathBuf;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Agent, AgentError};
+use crate::node::{CriObserver, LeaseConfig, NodeLease, NodeReporter, ReporterConfig};
+
+impl Agent {
+    /// Runs pods until the token is cancelled, or a part that nothing goes on without has died.
+    ///
+    /// Containers run on when it ends: the next agent finds them. Turns of pods that are under way
+    /// are cancelled, and the last events are written. All tasks are joined.
+    ///
+    /// Answers to kubelet's `Run`.
+    ///
+    /// # Errors
+    ///
+    /// The directories of the agent cannot be made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops everything at once, as a crash would: the next agent finds what is
+    /// there.
+    pub async fn run(self, token: CancellationToken) -> Result<(), AgentError> {
+        self.make_directories()?;
+        let stop = token.child_token();
+        // What is told in the end is written after all else has stopped.
+        let rest = CancellationToken::new();
+        let (mut tasks, mut last) = (JoinSet::new(), JoinSet::new());
+        if let Some(events) = self.drivers.events {
+            let rest = rest.clone();
+            last.spawn(async move { events.run(rest).await });
+        }
+        if let Some(clients) = &self.clients {
+            if let Some(watch) = self.watch.clone() {
+                let stop = stop.clone();
+                tasks.spawn(async move {
+                    if let Err(error) = watch.run(stop).await {
+                        tracing::error!(%error, "the watch of the node ended");
+                    }
+                });
+            }
+            let pressures = self.handler.pressures.clone();
+            let parts = &self.parts;
+            let observer = CriObserver::new(
+                parts.runtime.runtime().clone(),
+                parts.health.clone(),
+                parts.config.root_dir.clone(),
+            );
+            let observer = observer.with_pressure(move || pressures.conditions());
+            let config = ReporterConfig::of(&parts.config, parts.clock.clone(), self.options.seed);
+            let mut reporter = NodeReporter::new(
+                clients.main.clone(),
+                clients.heartbeat.clone(),
+                self.facts,
+                observer,
+                parts.events.clone(),
+                config,
+            );
+            if let Some(watch) = self.watch {
+                reporter = reporter.with_watch(watch);
+            }
+            tasks.spawn(reporter.run(stop.clone()));
+            let mut lease = LeaseConfig::of(parts.config.node_name.as_str());
+            lease.duration = parts.config.node_lease_duration;
+            lease.clock = parts.clock.clone();
+            lease.seed = self.options.seed;
+            tasks.spawn(NodeLease::new(clients.heartbeat.clone(), lease).run(stop.clone()));
+        }
+        if let Some(statuses) = self.drivers.statuses {
+            tasks.spawn(statuses.run(stop.clone()));
+        }
+        tasks.spawn(self.drivers.objects.run(stop.clone()));
+        tasks.spawn(self.drivers.pleg.run(stop.clone()));
+        tasks.spawn(self.drivers.probes.run(stop.clone()));
+        tasks.spawn(self.drivers.workers.run(stop.clone()));
+        tasks.spawn(self.drivers.sources.run(self.drivers.updates, stop.clone()));
+        tasks.spawn(super::garbage::update_runtime_up(
+            self.parts.clone(),
+            self.options.runtime_period,
+            stop.clone(),
+        ));
+        super::garbage::start(
+            &mut tasks,
+            &self.handler,
+            self.drivers.deletions,
+            &self.options,
+            &stop,
+        );
+        let (handler, sync_loop) = (self.handler, self.drivers.sync_loop);
+        let stop_of_loop = stop.clone();
+        tasks.spawn(async move { sync_loop.run(&*handler, stop_of_loop).await });
+
+        while let Some(ended) = tasks.join_next().await {
+            match ended {
+                Ok(()) if !stop.is_cancelled() => tracing::debug!("a part of the agent has ended"),
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a part of the agent has died");
+                    stop.cancel();
+                }
+            }
+        }
+        rest.cancel();
+        while last.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    pub(super) fn make_directories(&self) -> Result<(), AgentError> {
+        let config = &self.parts.config;
+        let root = &config.root_dir;
+        let mut directories: Vec<PathBuf> =
+            vec![root.clone(), root.join("pods"), root.join("pod-resources")];
+        directories.push(config.pod_logs_dir.clone());
+        for path in directories {
+            fs::create_dir_all(&path).map_err(|source| AgentError::Directory { path, source })?;
+        }
+        Ok(())
+    }
+}

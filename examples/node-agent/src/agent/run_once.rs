@@ -1,0 +1,163 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::parts::Parts;
+use super::{Agent, AgentError};
+use crate::pod::{PodName, PodUid, containers};
+use crate::runtime::{ObservedPod, PodRuntime as _, RuntimeState};
+use crate::worker::{SyncTurn, UpdateKind};
+
+/// How long the sources have to say what there is to run.
+const FIRST_UPDATE: Duration = Duration::from_secs(1);
+/// How often a pod is tried.
+const TRIES: u32 = 10;
+/// How long it is waited after the first try; twice as long each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// What came of one pod.
+#[derive(Debug)]
+pub struct RunPodResult {
+    /// The pod.
+    pub pod: Arc<Pod>,
+    /// Why it does not run; one that the node does not take has no error.
+    pub error: Option<anyhow::Error>,
+}
+
+/// Why not all pods run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunOnceError {
+    /// The agent could not begin.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// No source has said anything in time.
+    #[error("no pod manifest update after {FIRST_UPDATE:?}")]
+    NoUpdate,
+    /// These do not.
+    #[error("error running pods: {}", names(.0))]
+    Pods(Vec<RunPodResult>),
+}
+
+impl Agent {
+    /// Runs the pods that the sources have at first, and returns when all of them run.
+    ///
+    /// It waits for the sources for 1 s. A pod that does not run yet is tried again after 1 s, and
+    /// then after twice as long each time, ten times; an error ends that. What runs goes on when
+    /// this returns. Answers to the `RunOnce` of kubelets before Kubernetes 1.31.
+    ///
+    /// # Errors
+    ///
+    /// If not all pods run. The results of all of them are part of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the attempts at once; what runs goes on.
+    pub async fn run_once(self) -> Result<Vec<RunPodResult>, RunOnceError> {
+        self.make_directories()?;
+        let Self {
+            handler, drivers, ..
+        } = self;
+        let parts = handler.parts.clone();
+        let stop = CancellationToken::new();
+        let _stop = stop.clone().drop_guard();
+        let (updates, mut receiver) = mpsc::channel(1);
+        let sources = drivers.sources.run(updates, stop.clone());
+        let first = async {
+            loop {
+                let update = receiver.recv().await?;
+                if !update.pods.is_empty() || parts.ready.all() {
+                    return Some(update.pods);
+                }
+                parts.ready.mark(update.source);
+                if parts.ready.all() {
+                    return Some(update.pods);
+                }
+            }
+        };
+        let pods = tokio::select! {
+            first = timeout(FIRST_UPDATE, first) => first.ok().flatten(),
+            () = sources => None,
+        };
+        let pods = pods.ok_or(RunOnceError::NoUpdate)?;
+        let status = parts.runtime.runtime().status().await;
+        parts
+            .health
+            .observe(tokio::time::Instant::now(), status.as_ref());
+
+        let mut taken: Vec<Arc<Pod>> = Vec::new();
+        let mut results = Vec::new();
+        for pod in pods {
+            parts.pods.lock().insert(pod.clone());
+            match handler.admit(&pod, &taken) {
+                Ok(()) => taken.push(pod),
+                Err(rejection) => {
+                    handler.reject(&pod, &rejection);
+                    results.push(RunPodResult { pod, error: None });
+                }
+            }
+        }
+        let runs = taken.into_iter().map(|pod| async {
+            let error = run_pod(&parts, &pod).await.err();
+            RunPodResult { pod, error }
+        });
+        results.extend(join_all(runs).await);
+        let has_failed = results.iter().any(|result| result.error.is_some());
+        if has_failed {
+            return Err(RunOnceError::Pods(results));
+        }
+        Ok(results)
+    }
+}
+
+async fn run_pod(parts: &Parts, pod: &Arc<Pod>) -> anyhow::Result<()> {
+    let (uid, name) = (PodUid::of(pod), PodName::of(pod));
+    let mut wait = FIRST_WAIT;
+    for tried in 0..=TRIES {
+        let observed = parts.runtime.observe(&uid, &name).await?;
+        if all_run(pod, &observed) {
+            return Ok(());
+        }
+        if tried == TRIES {
+            break;
+        }
+        let turn = SyncTurn {
+            kind: UpdateKind::Create,
+            pod: pod.clone(),
+            mirror: None,
+            observed: Arc::new(observed),
+        };
+        Box::pin(parts.sync(turn, CancellationToken::new())).await?;
+        sleep(wait).await;
+        wait *= 2;
+    }
+    anyhow::bail!("timeout error: pod {name} containers not running after {TRIES} retries")
+}
+
+/// Whether all containers of a pod run, or have done what they had to.
+fn all_run(pod: &Pod, observed: &ObservedPod) -> bool {
+    let regular = containers(pod).filter(|container| !container.is_init());
+    regular.into_iter().all(|container| {
+        let found = observed.container(&container.spec.name);
+        found.is_some_and(|found| found.state == RuntimeState::Running)
+    })
+}
+
+/// The names of the pods that do not run.
+fn names(results: &[RunPodResult]) -> String {
+    let failed = results.iter().filter_map(|result| {
+        let error = result.error.as_ref()?;
+        Some((PodName::of(&result.pod).to_string(), format!("{error:#}")))
+    });
+    let failed: BTreeMap<_, _> = failed.collect();
+    let failed = failed
+        .into_iter()
+        .map(|(name, error)| format!("{name}: {error}"));
+    failed.collect::<Vec<_>>().join("; ")
+}

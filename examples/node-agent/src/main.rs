@@ -1,0 +1,141 @@
+//! The node agent, as a program.
+//!
+//! Status 0 means that it was told to stop and did, or ran its pods once; 2 that the command line or
+//! the configuration is wrong; 1 that something else failed.
+
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use kubewright_cri::Runtime;
+use kubewright_process_runtime::{ImageRecord, Options, ProcessRuntime, shim};
+use node_agent::agent::{Agent, AgentOptions, Dependencies};
+use node_agent::config::{Config, Flags, RuntimeKind};
+use node_agent::node::Loopback;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// A small but real kubelet: runs the pods of one node on a container runtime over CRI.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+
+    /// With --runtime process: an image of a directory, NAME=DIR. May be repeated.
+    #[arg(long, value_name = "NAME=DIR", value_parser = image)]
+    image: Vec<ImageRecord>,
+
+    /// What to log on standard error: a level, or levels by module as in `RUST_LOG`.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: EnvFilter,
+}
+
+fn main() -> ExitCode {
+    // This program is also the shim of the containers of its process runtime.
+    shim::main_if_asked();
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(arguments.log)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+    let config = match arguments.flags.config() {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("{:#}", anyhow::Error::new(error));
+            return ExitCode::from(2);
+        }
+    };
+    match run(config, arguments.image) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config, images: Vec<ImageRecord>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no threads can be started")?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let mut signals = JoinSet::new();
+        signals.spawn(cancel_on_signal(stop.clone())?);
+        match config.runtime {
+            RuntimeKind::Cri => {
+                let (runtime, images) = Dependencies::connect(&config).await?;
+                serve(config, runtime, images, stop).await
+            }
+            RuntimeKind::Process => {
+                let mut options = Options::new(config.root_dir.join("process-runtime"));
+                options.images = images;
+                let processes = ProcessRuntime::open(options).await?;
+                let runtime = Runtime::in_process(processes.clone());
+                let ended = serve(config, runtime.clone(), runtime, stop).await;
+                // Its containers are this program's, and go with it. One that is killed leaves them
+                // to the next.
+                processes.shutdown().await?;
+                ended
+            }
+        }
+    })
+}
+
+/// Serves a node until the token is cancelled.
+async fn serve(
+    config: Config,
+    runtime: Runtime,
+    images: Runtime,
+    stop: CancellationToken,
+) -> Result<()> {
+    let mut options = AgentOptions::default();
+    let is_development = config.runtime == RuntimeKind::Process;
+    if is_development {
+        // Its pods are on loopback addresses, and the node may be.
+        options.loopback = Loopback::Allowed;
+    }
+    let run_once = config.run_once;
+    let mut dependencies = Dependencies::gather(&config, &options, runtime, images).await?;
+    if !is_development {
+        dependencies.container_logs_dir = Some("/var/log/containers".into());
+    }
+    let mut agent = Agent::new(config, options, dependencies)?;
+    if run_once {
+        agent.run_once().await?;
+        return Ok(());
+    }
+    let servers = agent.bind().await?;
+    agent.birth_cry();
+    let mut serving = JoinSet::new();
+    serving.spawn(servers.run(stop.clone()));
+    agent.run(stop).await?;
+    while serving.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Cancels the token when the program is asked to end.
+fn cancel_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to end");
+        stop.cancel();
+    })
+}
+
+/// An image that the command line names.
+fn image(text: &str) -> Result<ImageRecord, String> {
+    let (name, directory) = text.split_once('=').ok_or("it is not NAME=DIR")?;
+    ImageRecord::from_directory(name, directory.as_ref()).map_err(|error| error.to_string())
+}
