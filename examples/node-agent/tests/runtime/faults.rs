@@ -187,3 +187,30 @@ async fn a_container_that_was_never_started_does_not_tell_that_a_new_sandbox_is_
     let running = ("init".to_owned(), ContainerRunning, 1);
     assert_eq!(harness.containers(), [running]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn init_containers_of_the_sandbox_before_keep_none_from_running_again() {
+    let harness = Harness::new();
+    let pod = pod(json!({
+        "initContainers": [{"name": "one", "image": "i:1"}, {"name": "two", "image": "i:1"}],
+        "containers": [{"name": "app", "image": "i:1"}],
+    }));
+    for name in ["one", "two"] {
+        harness.fake.behave(name, Behaviour::exits(SECOND, 0));
+    }
+    for _ in 0..3 {
+        harness.sync_well(&pod).await;
+        advance(2 * SECOND).await;
+    }
+    harness.fake.lose_sandbox(&harness.ready_sandboxes()[0].id);
+    // The second one, which would tell that the first one is done, cannot be removed.
+    harness.fake.fault("RemoveContainer", Fault::unavailable());
+    assert!(!harness.sync(&pod).await.is_ok());
+    harness.sync_well(&pod).await;
+    let running: Vec<_> = harness
+        .containers()
+        .into_iter()
+        .filter(|(_, state, _)| *state == ContainerRunning)
+        .collect();
+    assert_eq!(running, [("one".to_owned(), ContainerRunning, 1)]);
+}

@@ -61,13 +61,21 @@ pub enum SyncError {
     SandboxStatus(#[source] Error),
 }
 
-/// Why a pod or a container of it could not be stopped.
+/// Why a pod or a container of it could not be stopped and put out of the way.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KillError {
     /// The runtime did not stop a container, or what is written on it could not be had.
     #[error("cannot stop container {container}")]
     Container {
+        /// Its name in the pod's spec.
+        container: String,
+        /// Why.
+        source: Error,
+    },
+    /// The runtime did not remove a container that is not to be there in a new sandbox.
+    #[error("cannot remove container {container}")]
+    Removal {
         /// Its name in the pod's spec.
         container: String,
         /// Why.
@@ -142,7 +150,9 @@ impl KillError {
     /// What the runtime said.
     pub fn cause(&self) -> &Error {
         match self {
-            Self::Container { source, .. } | Self::Sandbox { source, .. } => source,
+            Self::Container { source, .. }
+            | Self::Removal { source, .. }
+            | Self::Sandbox { source, .. } => source,
         }
     }
 }

@@ -129,9 +129,7 @@ impl RuntimeManager {
         if actions.kill_pod {
             self.kill_pod(Some(pod), observed, None).await?;
             if let SandboxAction::Create { .. } = actions.sandbox {
-                self.remove_unstarted(observed).await?;
-                self.remove_all(unneeded_init_containers(pod, observed))
-                    .await;
+                self.make_way(pod, observed).await?;
             }
             return Ok(());
         }
@@ -155,15 +153,18 @@ impl RuntimeManager {
         Ok(())
     }
 
-    /// Removes what was made and never started in sandboxes before a new one.
+    /// Removes what would tell that a new sandbox is initialized though it is not: all init
+    /// containers, which run again, and what was made and never started.
     ///
-    /// A regular container that stands created tells that the init containers before it are done;
-    /// in the new sandbox they are not.
-    async fn remove_unstarted(&self, observed: &ObservedPod) -> Result<(), KillError> {
-        let containers = observed.containers.iter();
-        for container in containers.filter(|it| it.state == RuntimeState::Created) {
+    /// Kubelet goes on if it cannot, and then may leave init containers out.
+    async fn make_way(&self, pod: &Pod, observed: &ObservedPod) -> Result<(), KillError> {
+        let init = unneeded_init_containers(pod, observed);
+        let in_the_way = observed.containers.iter();
+        let in_the_way =
+            in_the_way.filter(|it| it.state == RuntimeState::Created || init.contains(&it.id));
+        for container in in_the_way {
             let removed = self.remove_container(&container.id.id).await;
-            removed.map_err(|source| KillError::Container {
+            removed.map_err(|source| KillError::Removal {
                 container: container.name.to_string(),
                 source,
             })?;
