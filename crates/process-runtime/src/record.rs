@@ -52,7 +52,7 @@ pub(crate) struct ContainerRecord {
     pub(crate) sandbox_id: String,
     pub(crate) name: String,
     pub(crate) attempt: u32,
-    /// The image as the agent named it.
+    /// The full name of the image.
     pub(crate) image: String,
     pub(crate) user_specified_image: String,
     pub(crate) image_id: String,

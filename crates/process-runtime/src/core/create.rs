@@ -124,7 +124,7 @@ impl Core {
             sandbox_id: sandbox.id().to_owned(),
             name: metadata.name,
             attempt: metadata.attempt,
-            image: spec.image,
+            image: image_name.to_string(),
             user_specified_image: spec.user_specified_image,
             image_id: image_name.id(),
             labels: config.labels,

@@ -30,7 +30,7 @@ async fn a_container_is_created_runs_and_ends() {
     let status = host.exited(&id).await;
     assert_eq!((status.exit_code, status.reason.as_str()), (3, "Error"));
     assert!(status.finished_at >= status.started_at + 50_000_000);
-    assert_eq!(status.image.unwrap().image, "host");
+    assert_eq!(status.image.unwrap().image, "docker.io/library/host:latest");
     assert_eq!(status.image_ref, "process:docker.io/library/host:latest");
     let error = host.runtime.start_container(&id).await.unwrap_err();
     assert!(error.message().contains("CONTAINER_EXITED"), "{error}");
