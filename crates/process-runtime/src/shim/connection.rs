@@ -22,8 +22,8 @@ use crate::record::{ContainerRecord, Exit};
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) record: ContainerRecord,
-    /// None once it has ended: its number may then be another's.
-    pub(super) pid: Mutex<Option<Pid>>,
+    /// The process that the container is.
+    pub(super) main: Pid,
     pub(super) reaper: Reaper,
     pub(super) output: Output,
     /// None if it has no standard input, or none any more.
@@ -75,13 +75,13 @@ impl Running {
         let Some(signal) = Signal::from_named_raw(number) else {
             return Reply::Refused(format!("there is no signal {number}"));
         };
-        match *self.pid.lock() {
-            // As good as ended; whoever asked is told so elsewhere.
-            None => Reply::Done,
-            Some(pid) => match kill_process_group(pid, signal) {
-                Ok(()) | Err(rustix::io::Errno::SRCH) => Reply::Done,
-                Err(error) => Reply::Refused(error.to_string()),
-            },
+        if !self.reaper.is_there(self.main) {
+            // It has ended, and whoever asked is told so elsewhere.
+            return Reply::Done;
+        }
+        match kill_process_group(self.main, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Reply::Done,
+            Err(error) => Reply::Refused(error.to_string()),
         }
     }
 
@@ -112,7 +112,7 @@ impl Running {
             stdout,
             stderr,
         };
-        if self.pid.lock().is_none() {
+        if !self.reaper.is_there(self.main) {
             return Some(Reply::Refused("the container has ended".to_owned()));
         }
         let pid = match spawn(&self.record.launch, command, streams, tty) {
@@ -121,6 +121,8 @@ impl Running {
         };
         let mut exit = self.reaper.exit_of(pid);
         let code = tokio::select! {
+            biased;
+            // A command that has ended is not to be killed: its number may be another's by now.
             code = &mut exit => code,
             () = closed(socket) => {
                 kill_tree(pid);

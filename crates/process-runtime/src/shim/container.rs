@@ -80,7 +80,6 @@ async fn run() -> io::Result<()> {
         }
     };
     let finished_at = nanoseconds(&clock);
-    running.pid.lock().take();
     running.reaper.end_all(&mut children).await;
     // What is still in the pipes belongs to the log before anybody hears of the end.
     let _ = timeout(LAST_OUTPUT, async {
@@ -142,7 +141,7 @@ fn start(clock: &Clock) -> Result<(Arc<Running>, Parts, JoinSet<()>), String> {
     }
     let running = Arc::new(Running {
         record,
-        pid: Mutex::new(Some(main)),
+        main,
         reaper: Reaper::default(),
         output: Output::new(log),
         stdin: Mutex::new(stdin),

@@ -32,6 +32,11 @@ impl Reaper {
         receiver
     }
 
+    /// Whether a child has not been waited for yet, so that its number is still its own.
+    pub(super) fn is_there(&self, pid: Pid) -> bool {
+        self.awaited.lock().contains_key(&pid)
+    }
+
     /// Waits for all children that have ended; whether there are others.
     pub(super) fn reap(&self) -> bool {
         loop {
