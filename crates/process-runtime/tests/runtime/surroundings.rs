@@ -321,16 +321,20 @@ async fn the_runtime_says_that_it_does_not_isolate() {
 async fn what_cannot_be_given_is_refused_by_name() {
     let host = Host::start().await;
     let sandbox = host.sandbox("web").await;
+    let other = i64::from(rustix::process::getuid().as_raw()) + 1;
     let mut config = container("app", "exit 0");
     config.linux = Some(v1::LinuxContainerConfig {
         security_context: Some(v1::LinuxContainerSecurityContext {
-            run_as_user: Some(v1::Int64Value { value: 65534 }),
+            run_as_user: Some(v1::Int64Value { value: other }),
             ..v1::LinuxContainerSecurityContext::default()
         }),
         ..v1::LinuxContainerConfig::default()
     });
     let error = host.create(&sandbox, config).await.unwrap_err();
-    assert!(error.message().contains("runAsUser 65534"), "{error}");
+    assert!(
+        error.message().contains(&format!("runAsUser {other}")),
+        "{error}"
+    );
     let error = host
         .runtime
         .run_pod_sandbox(host.pod("other"), "kata")
