@@ -114,12 +114,13 @@ impl SyncHandler for Handler {
     fn pods_to_sync(&self) -> Vec<Arc<Pod>> {
         let due = self.workers.take_due();
         let now = self.parts.clock.now();
-        let pods = self.parts.pods.lock();
-        let wanted = pods.pods().filter(|pod| {
+        // What is asked of each takes locks of its own.
+        let pods: Vec<_> = self.parts.pods.lock().pods().cloned().collect();
+        let is_wanted = |pod: &Arc<Pod>| {
             let uid = PodUid::of(pod);
             due.contains(&uid) || self.is_past_its_deadline(&uid, pod, now)
-        });
-        wanted.cloned().collect()
+        };
+        pods.into_iter().filter(is_wanted).collect()
     }
 
     fn clean_up_containers(&self, pod: &PodUid, container: &str) {
