@@ -11,10 +11,10 @@ use kubewright_streaming::{
     AttachRequest, ByteReader, ByteStream, ByteWriter, ExecRequest, ExitStatus, RuntimeError,
     Stdio, StreamingRuntime, TerminalSize,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, split};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
@@ -22,6 +22,9 @@ use crate::shim::channel::{Reader, Writer, pipe};
 use crate::shim::terminal;
 use crate::shim::wire::{Reply, Request};
 use crate::shim_client::{Conversation, ShimClient};
+
+/// How long a client may still send to what has closed its end.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a stream that says nothing may be open when its command has ended: what the command
 /// left in the background may hold it for ever.
@@ -131,7 +134,28 @@ impl StreamingRuntime for Streams {
         let mut socket = TcpStream::connect((IpAddr::from(address), port))
             .await
             .map_err(|error| format!("failed to connect to {address}:{port}: {error}"))?;
-        copy_bidirectional(&mut stream, &mut socket).await?;
+        let (mut from_client, mut to_client) = split(&mut stream);
+        let (mut from_target, mut to_target) = socket.split();
+        let outward = async {
+            copy(&mut from_client, &mut to_target).await?;
+            to_target.shutdown().await
+        };
+        let inward = async {
+            copy(&mut from_target, &mut to_client).await?;
+            to_client.shutdown().await
+        };
+        let (mut outward, mut inward) = (pin!(outward), pin!(inward));
+        tokio::select! {
+            ended = &mut outward => {
+                ended?;
+                inward.await?;
+            }
+            ended = &mut inward => {
+                ended?;
+                // Not every protocol lets a client say that it has nothing more to send.
+                let _ = timeout(LINGER, outward).await;
+            }
+        }
         Ok(())
     }
 }

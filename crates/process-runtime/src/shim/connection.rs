@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
@@ -79,7 +79,8 @@ impl Running {
             // It has ended, and whoever asked is told so elsewhere.
             return Reply::Done;
         }
-        match kill_process_group(self.main, signal) {
+        // As in any container it is the first process that is told; what it started is its own affair.
+        match kill_process(self.main, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Reply::Done,
             Err(error) => Reply::Refused(error.to_string()),
         }
