@@ -15,7 +15,9 @@ pub fn node_images(mut images: Vec<Image>, limit: Option<usize>) -> Vec<Containe
         let names: Vec<_> = names.take(MAX_NAMES).collect();
         ContainerImage {
             names: Some(names).filter(|names| !names.is_empty()),
-            size_bytes: Some(i64::try_from(image.size).unwrap_or(i64::MAX)),
+            // Go leaves out what is zero, and so the API server does not have it.
+            size_bytes: Some(i64::try_from(image.size).unwrap_or(i64::MAX))
+                .filter(|size| *size != 0),
         }
     });
     images.collect()
