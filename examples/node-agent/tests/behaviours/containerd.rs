@@ -1,0 +1,23 @@
+//! The behaviours of a node agent, on a containerd of their own.
+//!
+//! It needs root and containerd, and is skipped loudly without; see the crate
+//! `kubewright-containerd`.
+
+mod fixture;
+mod node;
+mod rows;
+mod suite;
+mod table;
+mod world;
+
+use std::process::ExitCode;
+
+use kubewright_containerd::Requirements;
+
+fn main() -> ExitCode {
+    fixture::main_if_asked();
+    if !Requirements::are_met() {
+        return ExitCode::SUCCESS;
+    }
+    suite::run(suite::Kind::Containerd)
+}

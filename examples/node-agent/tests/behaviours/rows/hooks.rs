@@ -1,0 +1,204 @@
+//! Hooks: what is run after a container's start and before its end.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::table::{Row, row};
+use crate::world::{FIXTURE, World, is_running, restarts};
+
+pub(crate) fn rows() -> Vec<Row> {
+    vec![
+        row!(30, "a postStart exec hook is run", Any, post_start_exec),
+        row!(
+            30,
+            "a container whose postStart hook fails is killed and tried again",
+            Any,
+            post_start_fails
+        ),
+        row!(31, "a postStart http hook is run", Any, post_start_http),
+        row!(32, "a preStop exec hook is run", Any, pre_stop_exec),
+        row!(33, "a preStop http hook is run", Any, pre_stop_http),
+        row!(
+            34,
+            "preStop is called when a pod is killed, before the container is told to end",
+            Any,
+            before_the_signal
+        ),
+        row!(
+            34,
+            "the end waits for preStop, and its time is part of the grace",
+            Any,
+            waits_for_hook
+        ),
+        row!(
+            34,
+            "a preStop hook that never ends is cut off by the grace",
+            Any,
+            hook_without_end
+        ),
+    ]
+}
+
+/// A server that prints what it is asked for.
+async fn server(world: &World) -> Result<String> {
+    let container = json!({"image": FIXTURE, "args": ["http", "8080"]});
+    world
+        .pod("server", json!({"containers": [container]}))
+        .await?;
+    let pod = world.ready("server").await?;
+    world.printed("server", "main", "serving").await?;
+    Ok(pod
+        .status
+        .and_then(|status| status.pod_ip)
+        .unwrap_or_default())
+}
+
+async fn hooked(world: &World, hooks: Value, script: &str) -> Result<()> {
+    let container = json!({"command": ["sh", "-c", script], "lifecycle": hooks});
+    let spec = json!({"terminationGracePeriodSeconds": 15, "containers": [container]});
+    world.pod("p", spec).await?;
+    world.ready("p").await?;
+    Ok(())
+}
+
+/// Ends by itself as soon as it is told to.
+const OBEYS: &str = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
+
+async fn post_start_exec(world: World) -> Result<()> {
+    let hook = json!({"postStart": {"exec": {"command": ["sh", "-c", "echo hook > $KUBEWRIGHT_ROOT/shared/ran"]}}});
+    let container = json!({
+        "command": ["sh", "-c", "while [ ! -e $KUBEWRIGHT_ROOT/shared/ran ]; do sleep 0.05; done; cat $KUBEWRIGHT_ROOT/shared/ran; exec sleep 1000"],
+        "lifecycle": hook,
+        "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
+    });
+    let spec = json!({"volumes": [{"name": "shared", "emptyDir": {}}], "containers": [container]});
+    world.pod("p", spec).await?;
+    world.printed("p", "main", "hook").await?;
+    Ok(())
+}
+
+async fn post_start_fails(world: World) -> Result<()> {
+    let container = json!({
+        "command": ["sh", "-c", OBEYS],
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", "exit 9"]}}},
+    });
+    world.pod("p", json!({"containers": [container]})).await?;
+    world.event("p", "FailedPostStartHook").await?;
+    world
+        .until("p", "it was restarted", |pod| restarts(pod, "main") > 0)
+        .await?;
+    Ok(())
+}
+
+async fn post_start_http(world: World) -> Result<()> {
+    let host = server(&world).await?;
+    let get = json!({"path": "/post-start", "port": 8080, "host": host});
+    hooked(&world, json!({"postStart": {"httpGet": get}}), OBEYS).await?;
+    world.printed("server", "main", "GET /post-start").await?;
+    Ok(())
+}
+
+async fn pre_stop_exec(world: World) -> Result<()> {
+    // What the hook prints is nobody's; what it asks the server for is seen.
+    let host = server(&world).await?;
+    let request = format!("wget -q -O - http://{host}:8080/from-exec || true");
+    let hooks = json!({"preStop": {"exec": {"command": ["sh", "-c", request]}}});
+    hooked(&world, hooks, OBEYS).await?;
+    world.delete("p", None).await?;
+    world.printed("server", "main", "GET /from-exec").await?;
+    world.gone("p").await
+}
+
+async fn pre_stop_http(world: World) -> Result<()> {
+    let host = server(&world).await?;
+    let get = json!({"path": "/pre-stop", "port": "named", "host": host});
+    let container = json!({
+        "command": ["sh", "-c", OBEYS],
+        "ports": [{"name": "named", "containerPort": 8080}],
+        "lifecycle": {"preStop": {"httpGet": get}},
+    });
+    let spec = json!({"terminationGracePeriodSeconds": 15, "containers": [container]});
+    world.pod("p", spec).await?;
+    world.ready("p").await?;
+    world.delete("p", None).await?;
+    world.printed("server", "main", "GET /pre-stop").await?;
+    world.gone("p").await
+}
+
+/// What a container prints is lost with its pod: this one's end is watched by a follower of its log.
+async fn end_of(world: &World, grace: Option<u32>) -> Result<String> {
+    use futures::{AsyncBufReadExt as _, StreamExt as _};
+
+    let follow = kube_client::api::LogParams {
+        follow: true,
+        ..Default::default()
+    };
+    let mut lines = world.api::<Pod>().log_stream("p", &follow).await?.lines();
+    world.delete("p", grace).await?;
+    let mut log = String::new();
+    while let Some(line) = lines.next().await {
+        log.push_str(&line?);
+        log.push('\n');
+    }
+    world.gone("p").await?;
+    Ok(log)
+}
+
+async fn before_the_signal(world: World) -> Result<()> {
+    let script = "touch $KUBEWRIGHT_ROOT/shared/up; trap 'cat $KUBEWRIGHT_ROOT/shared/hook; echo signal; exit 0' TERM; while :; do sleep 0.05; done";
+    let container = json!({
+        "command": ["sh", "-c", script],
+        "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "echo hook > $KUBEWRIGHT_ROOT/shared/hook"]}}},
+        "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
+    });
+    let spec = json!({
+        "terminationGracePeriodSeconds": 15,
+        "volumes": [{"name": "shared", "emptyDir": {}}],
+        "containers": [container],
+    });
+    world.pod("p", spec).await?;
+    world.ready("p").await?;
+    let log = end_of(&world, None).await?;
+    ensure!(log == "hook\nsignal\n", "{log:?}");
+    Ok(())
+}
+
+async fn waits_for_hook(world: World) -> Result<()> {
+    let hooks = json!({"preStop": {"exec": {"command": ["sleep", "3"]}}});
+    hooked(
+        &world,
+        hooks,
+        "trap 'echo signal; exit 0' TERM; while :; do sleep 0.05; done",
+    )
+    .await?;
+    let began = Instant::now();
+    let log = end_of(&world, None).await?;
+    let took = began.elapsed();
+    ensure!(log == "signal\n", "{log:?}");
+    ensure!(
+        took > Duration::from_secs_f64(2.9) && took < Duration::from_secs(14),
+        "{took:?}"
+    );
+    Ok(())
+}
+
+async fn hook_without_end(world: World) -> Result<()> {
+    let hooks = json!({"preStop": {"exec": {"command": ["sleep", "1000"]}}});
+    hooked(&world, hooks, OBEYS).await?;
+    world
+        .until("p", "it runs", |pod| is_running(pod, "main"))
+        .await?;
+    let began = Instant::now();
+    world.delete("p", Some(2)).await?;
+    world.gone("p").await?;
+    ensure!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! The behaviours by what they are about.
+
+mod conditions;
+mod endings;
+mod environment;
+mod ephemeral;
+mod files;
+mod hooks;
+mod housekeeping;
+mod init;
+mod lifetime;
+mod node;
+mod probes;
+mod restart;
+mod running;
+mod security;
+mod sidecars;
+mod static_pods;
+mod streams;
+
+use crate::table::Row;
+
+/// All of them, in order.
+pub(crate) fn all() -> Vec<Row> {
+    let mut rows = Vec::new();
+    rows.extend(running::rows());
+    rows.extend(endings::rows());
+    rows.extend(files::rows());
+    rows.extend(environment::rows());
+    rows.extend(hooks::rows());
+    rows.extend(init::rows());
+    rows.extend(probes::rows());
+    rows.extend(conditions::rows());
+    rows.extend(ephemeral::rows());
+    rows.extend(housekeeping::rows());
+    rows.extend(lifetime::rows());
+    rows.extend(node::rows());
+    rows.extend(restart::rows());
+    rows.extend(security::rows());
+    rows.extend(sidecars::rows());
+    rows.extend(static_pods::rows());
+    rows.extend(streams::rows());
+    rows.sort_by_key(|row| row.number);
+    rows
+}

@@ -1,0 +1,252 @@
+//! An agent that is started again finds what it left.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube_client::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::table::{Row, row};
+use crate::world::{
+    IMAGE, World, container, ended, eventually, is_over, is_ready, phase, restarts,
+};
+
+pub(crate) fn rows() -> Vec<Row> {
+    vec![
+        row!(
+            50,
+            "pods that had ended count for nothing when the agent is started again",
+            Any,
+            Alone,
+            terminated_are_accounted
+        ),
+        row!(
+            50,
+            "a pod that had ended and was deleted meanwhile is removed",
+            Any,
+            Alone,
+            terminated_and_deleted
+        ),
+        row!(
+            51,
+            "init containers that were done are not run again",
+            Any,
+            Alone,
+            init_stays_done
+        ),
+        row!(
+            51,
+            "containers and statuses are as they were",
+            Any,
+            Alone,
+            nothing_changes
+        ),
+        row!(
+            51,
+            "a new image meanwhile restarts the container",
+            Any,
+            Alone,
+            new_image
+        ),
+        row!(
+            52,
+            "a pod deleted by force while the agent is down is cleaned up",
+            Any,
+            Alone,
+            unknown_api_pod
+        ),
+        row!(
+            52,
+            "a static pod whose file went while the agent was down is cleaned up",
+            Any,
+            Alone,
+            unknown_static_pod
+        ),
+    ]
+}
+
+fn sleeper() -> Value {
+    json!({"containers": [{"command": ["sleep", "1000"]}]})
+}
+
+fn id(pod: &Pod) -> Option<String> {
+    container(pod, "main").and_then(|status| status.container_id.clone())
+}
+
+/// How old a container is that keeps what was said of it when the agent is started again.
+const OLDER_THAN_AGENT: Duration = Duration::from_secs(11);
+
+/// Waits until the agent that was started again has acted on pods: one that is new runs.
+async fn agent_acts(world: &World) -> Result<()> {
+    world.pod("canary", sleeper()).await?;
+    world.ready("canary").await?;
+    Ok(())
+}
+
+async fn terminated_are_accounted(world: World) -> Result<()> {
+    for index in 0..5 {
+        // All of the node's room, in pods that are over.
+        let main = json!({"command": ["true"], "resources": {"requests": {"cpu": "200m"}}});
+        let spec = json!({"restartPolicy": "Never", "containers": [main]});
+        world.pod(&format!("p-{index}"), spec).await?;
+    }
+    for index in 0..5 {
+        world
+            .until(&format!("p-{index}"), "it has ended", is_over)
+            .await?;
+    }
+    world.node.stop_agent().await?;
+    world.node.start_agent().await?;
+    let cpu = world.node.allocatable_milli_cpu().await?;
+    let main = json!({"command": ["sleep", "1000"], "resources": {"requests": {"cpu": format!("{}m", cpu - 100)}}});
+    world.pod("large", json!({"containers": [main]})).await?;
+    world.ready("large").await?;
+    for index in 0..5 {
+        let pod = world.get(&format!("p-{index}")).await?;
+        ensure!(phase(&pod) == "Succeeded" && restarts(&pod, "main") == 0);
+    }
+    Ok(())
+}
+
+async fn terminated_and_deleted(world: World) -> Result<()> {
+    world.script("p", "true").await?;
+    let pod = world.until("p", "it has ended", is_over).await?;
+    world.node.stop_agent().await?;
+    world.delete("p", None).await?;
+    // One that has ended needs nobody's leave to go.
+    world.gone("p").await?;
+    world.node.start_agent().await?;
+    cleaned_up(&world, &pod.metadata.uid.context("it has a uid")?).await
+}
+
+async fn init_stays_done(world: World) -> Result<()> {
+    let script = "echo x >> $KUBEWRIGHT_ROOT/v/count";
+    let mount = json!([{"name": "v", "mountPath": "/v"}]);
+    let spec = json!({
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "initContainers": [{"command": ["sh", "-c", script], "volumeMounts": mount}],
+        "containers": [{"command": ["sleep", "1000"], "volumeMounts": mount}],
+    });
+    world.pod("p", spec).await?;
+    let before = world.ready("p").await?;
+    // What ended may have been cleaned up by the time that the next agent looks.
+    world.node.remove_dead_containers().await?;
+    world.node.stop_agent().await?;
+    world.node.start_agent().await?;
+    agent_acts(&world).await?;
+    let after = world.get("p").await?;
+    ensure!(id(&before) == id(&after) && is_ready(&after));
+    let count = world
+        .exec("p", &["sh", "-c", "cat $KUBEWRIGHT_ROOT/v/count"])
+        .await?;
+    ensure!(count == "x\n", "{count:?}");
+    Ok(())
+}
+
+async fn nothing_changes(world: World) -> Result<()> {
+    world.pod("p", sleeper()).await?;
+    let probe = json!({"exec": {"command": ["true"]}, "periodSeconds": 1});
+    let probed =
+        json!({"command": ["sleep", "1000"], "readinessProbe": probe, "startupProbe": probe});
+    world.pod("probed", json!({"containers": [probed]})).await?;
+    let before = [world.ready("p").await?, world.ready("probed").await?];
+    let process = world.node.processes().await?;
+    // Of younger containers their probes are asked first.
+    tokio::time::sleep(OLDER_THAN_AGENT).await;
+    world.node.stop_agent().await?;
+    world.node.start_agent().await?;
+    agent_acts(&world).await?;
+    for before in before {
+        let name = before.metadata.name.clone().unwrap_or_default();
+        let after = world.get(&name).await?;
+        ensure!(id(&before) == id(&after) && restarts(&after, "main") == 0);
+        ensure!(is_ready(&after), "{name} is still ready");
+        let since = |pod: &Pod| {
+            let status = pod.status.clone().unwrap_or_default();
+            let conditions = status.conditions.unwrap_or_default();
+            conditions
+                .into_iter()
+                .map(|it| (it.type_, it.last_transition_time))
+                .collect::<Vec<_>>()
+        };
+        ensure!(
+            since(&before) == since(&after),
+            "no condition went away and came back"
+        );
+    }
+    let after = world.node.processes().await?;
+    ensure!(
+        process.iter().all(|process| after.contains(process)),
+        "the same processes run"
+    );
+    Ok(())
+}
+
+async fn new_image(world: World) -> Result<()> {
+    world.pod("p", sleeper()).await?;
+    let before = world.ready("p").await?;
+    world.node.stop_agent().await?;
+    let patch = json!({"spec": {"containers": [{"name": "main", "image": "localhost/busybox:2"}]}});
+    let params = PatchParams::default();
+    world
+        .api::<Pod>()
+        .patch("p", &params, &Patch::Strategic(patch))
+        .await?;
+    world.node.start_agent().await?;
+    let is_new = |pod: &Pod| is_ready(pod) && id(pod) != id(&before);
+    let after = world
+        .until("p", "its container was replaced", is_new)
+        .await?;
+    ensure!(restarts(&after, "main") == 1);
+    let last = container(&after, "main").and_then(|status| status.last_state.clone());
+    ensure!(last.and_then(|state| state.terminated).is_some());
+    Ok(())
+}
+
+async fn cleaned_up(world: &World, uid: &str) -> Result<()> {
+    eventually("nothing of it is left in the runtime", async || {
+        let left = world.node.sandboxes(uid).await?;
+        Ok(left.is_empty().then_some(()))
+    })
+    .await?;
+    eventually("nothing of it is left on disk", async || {
+        let directory = world.node.root_dir().join("pods").join(uid);
+        Ok((!directory.exists()).then_some(()))
+    })
+    .await
+}
+
+async fn unknown_api_pod(world: World) -> Result<()> {
+    world.pod("p", sleeper()).await?;
+    let pod = world.ready("p").await?;
+    world.node.stop_agent().await?;
+    world.delete("p", Some(0)).await?;
+    world.gone("p").await?;
+    world.node.start_agent().await?;
+    cleaned_up(&world, &pod.metadata.uid.context("it has a uid")?).await
+}
+
+async fn unknown_static_pod(world: World) -> Result<()> {
+    let manifest = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "s", "namespace": world.namespace},
+        "spec": {"containers": [{"name": "main", "image": IMAGE, "command": ["sleep", "1000"]}]},
+    });
+    let path = world.node.manifests().join("s.json");
+    std::fs::write(&path, manifest.to_string())?;
+    let mirror = format!("s-{}", world.node.name());
+    let there = async || Ok(world.api::<Pod>().get_opt(&mirror).await?.filter(is_ready));
+    let pod = eventually("the static pod runs", there).await?;
+    ensure!(ended(&pod, "main").is_none());
+    let annotations = pod.metadata.annotations.unwrap_or_default();
+    let uid = annotations
+        .get("kubernetes.io/config.hash")
+        .context("it has a hash")?
+        .clone();
+    world.node.stop_agent().await?;
+    std::fs::remove_file(&path)?;
+    world.node.start_agent().await?;
+    world.gone(&mirror).await?;
+    cleaned_up(&world, &uid).await
+}

@@ -1,0 +1,287 @@
+//! Pods of files: their mirrors, their ends, and life without an API server.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube_client::Api;
+use kube_client::api::DeleteParams;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::table::{Row, row};
+use crate::world::{IMAGE, World, container, eventually, is_ready};
+
+pub(crate) fn rows() -> Vec<Row> {
+    vec![
+        row!(
+            48,
+            "a mirror pod is made anew when its static pod changes",
+            Any,
+            changed
+        ),
+        row!(
+            48,
+            "a mirror pod is made anew when it is deleted gracefully",
+            Any,
+            deleted
+        ),
+        row!(
+            48,
+            "a mirror pod is made anew when it is deleted by force",
+            Any,
+            deleted_by_force
+        ),
+        row!(
+            48,
+            "a static pod whose file goes and comes runs again",
+            Any,
+            removed_and_back
+        ),
+        row!(
+            49,
+            "a static pod has its grace when its file is removed",
+            Any,
+            grace_on_removal
+        ),
+        row!(
+            49,
+            "a static pod has its grace when it changes, and the new one waits",
+            Any,
+            grace_on_change
+        ),
+        row!(
+            49,
+            "a mirror pod is not made anew while its static pod is ended",
+            Any,
+            no_mirror_meanwhile
+        ),
+        row!(
+            57,
+            "an agent alone runs static pods, and follows their files",
+            Any,
+            Alone,
+            standalone
+        ),
+    ]
+}
+
+/// A static pod of a behaviour, whose name is the namespace's.
+struct Static<'a> {
+    world: &'a World,
+    name: String,
+}
+
+impl<'a> Static<'a> {
+    fn new(world: &'a World, suffix: &str) -> Self {
+        let name = format!("{}-{suffix}", world.namespace);
+        Self { world, name }
+    }
+
+    fn write(&self, script: &str, grace: u32) -> Result<()> {
+        let manifest = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": self.name, "namespace": self.world.namespace},
+            "spec": {
+                "terminationGracePeriodSeconds": grace,
+                "containers": [{"name": "main", "image": IMAGE, "command": ["sh", "-c", script]}],
+            },
+        });
+        // Under its name only once it is whole.
+        let path = self
+            .world
+            .node
+            .manifests()
+            .join(format!("{}.json", self.name));
+        let new = path.with_extension("new");
+        std::fs::write(&new, manifest.to_string())?;
+        Ok(std::fs::rename(new, path)?)
+    }
+
+    fn remove(&self) -> Result<()> {
+        let path = self
+            .world
+            .node
+            .manifests()
+            .join(format!("{}.json", self.name));
+        Ok(std::fs::remove_file(path)?)
+    }
+
+    /// The name of its mirror.
+    fn mirror(&self) -> String {
+        format!("{}-{}", self.name, self.world.node.name())
+    }
+
+    async fn ready(&self) -> Result<Pod> {
+        let mirror = self.mirror();
+        let api = self.world.api::<Pod>();
+        let there = async || Ok(api.get_opt(&mirror).await?.filter(is_ready));
+        eventually("the mirror of the static pod is ready", there).await
+    }
+
+    /// A ready mirror that is another one than `old`.
+    async fn other(&self, old: &Pod) -> Result<Pod> {
+        let mirror = self.mirror();
+        let api = self.world.api::<Pod>();
+        let there = async || {
+            let pod = api.get_opt(&mirror).await?.filter(is_ready);
+            Ok(pod.filter(|pod| pod.metadata.uid != old.metadata.uid))
+        };
+        eventually("there is another mirror", there).await
+    }
+}
+
+fn id(pod: &Pod) -> Option<String> {
+    container(pod, "main").and_then(|status| status.container_id.clone())
+}
+
+const STAYS: &str = "exec sleep 1000";
+
+async fn changed(world: World) -> Result<()> {
+    let pod = Static::new(&world, "s");
+    pod.write(STAYS, 1)?;
+    let before = pod.ready().await?;
+    pod.write("exec sleep 1001", 1)?;
+    let after = pod.other(&before).await?;
+    ensure!(id(&before) != id(&after), "another container runs");
+    let command = after.spec.context("it has a spec")?.containers[0]
+        .command
+        .clone();
+    ensure!(command.is_some_and(|command| command[2] == "exec sleep 1001"));
+    pod.remove()?;
+    world.gone(&pod.mirror()).await
+}
+
+async fn mirror_deleted(world: &World, grace: u32) -> Result<()> {
+    let pod = Static::new(world, "s");
+    pod.write(STAYS, 1)?;
+    let before = pod.ready().await?;
+    let params = DeleteParams {
+        grace_period_seconds: Some(grace),
+        ..DeleteParams::default()
+    };
+    world.api::<Pod>().delete(&pod.mirror(), &params).await?;
+    let after = pod.other(&before).await?;
+    ensure!(id(&before) == id(&after), "the container was left alone");
+    pod.remove()?;
+    world.gone(&pod.mirror()).await
+}
+
+async fn deleted(world: World) -> Result<()> {
+    mirror_deleted(&world, 30).await
+}
+
+async fn deleted_by_force(world: World) -> Result<()> {
+    mirror_deleted(&world, 0).await
+}
+
+async fn removed_and_back(world: World) -> Result<()> {
+    let pod = Static::new(&world, "s");
+    pod.write(STAYS, 1)?;
+    let before = pod.ready().await?;
+    pod.remove()?;
+    pod.write(STAYS, 1)?;
+    let after = pod.ready().await?;
+    // Whether anybody saw that it was away is the file system's affair; it runs.
+    ensure!(id(&after).is_some());
+    pod.remove()?;
+    world.gone(&pod.mirror()).await?;
+    pod.write(STAYS, 1)?;
+    let again = pod.ready().await?;
+    ensure!(id(&again) != id(&before), "it was ended in between");
+    pod.remove()?;
+    world.gone(&pod.mirror()).await
+}
+
+/// Takes three seconds to end.
+const SLOW: &str = "trap 'sleep 3; exit 0' TERM; while :; do sleep 0.05; done";
+
+async fn grace_on_removal(world: World) -> Result<()> {
+    let pod = Static::new(&world, "s");
+    pod.write(SLOW, 20)?;
+    pod.ready().await?;
+    let began = Instant::now();
+    pod.remove()?;
+    world.gone(&pod.mirror()).await?;
+    let took = began.elapsed();
+    ensure!(
+        took > Duration::from_secs_f64(2.8) && took < Duration::from_secs(19),
+        "{took:?}"
+    );
+    Ok(())
+}
+
+async fn grace_on_change(world: World) -> Result<()> {
+    let pod = Static::new(&world, "s");
+    pod.write(SLOW, 20)?;
+    let before = pod.ready().await?;
+    let began = Instant::now();
+    pod.write(STAYS, 1)?;
+    pod.other(&before).await?;
+    let took = began.elapsed();
+    ensure!(
+        took > Duration::from_secs_f64(2.8) && took < Duration::from_secs(25),
+        "{took:?}"
+    );
+    pod.remove()?;
+    world.gone(&pod.mirror()).await
+}
+
+async fn no_mirror_meanwhile(world: World) -> Result<()> {
+    let pod = Static::new(&world, "s");
+    pod.write(SLOW, 20)?;
+    pod.ready().await?;
+    pod.remove()?;
+    let api = world.api::<Pod>();
+    let force = DeleteParams {
+        grace_period_seconds: Some(0),
+        ..DeleteParams::default()
+    };
+    // It may be gone already; what matters is that it does not come again.
+    let _ = api.delete(&pod.mirror(), &force).await;
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        ensure!(
+            api.get_opt(&pod.mirror()).await?.is_none(),
+            "the mirror came again"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+async fn standalone(world: World) -> Result<()> {
+    world.node.stop_agent().await?;
+    world.node.start_standalone_agent().await?;
+    let pod = Static::new(&world, "s");
+    pod.write(STAYS, 1)?;
+    let running = async || {
+        let pods: Value = world.node.ask_agent("/pods").await?;
+        let pods = pods["items"].as_array().cloned().unwrap_or_default();
+        let found = pods
+            .into_iter()
+            .find(|item| item["metadata"]["name"] == json!(pod.mirror()));
+        let pod: Option<Pod> = found.map(serde_json::from_value).transpose()?;
+        Ok(pod.filter(is_ready))
+    };
+    let before = eventually("the static pod runs", running).await?;
+    pod.write("exec sleep 1001", 1)?;
+    let after = eventually("the new static pod runs", async || {
+        Ok(running().await?.filter(|pod| id(pod) != id(&before)))
+    });
+    let after = after.await?;
+    let command = after.spec.context("it has a spec")?.containers[0]
+        .command
+        .clone();
+    ensure!(command.is_some_and(|command| command[2] == "exec sleep 1001"));
+    let pods = Api::<Pod>::all(world.client.clone())
+        .list(&Default::default())
+        .await?;
+    ensure!(pods.items.is_empty(), "the API server hears nothing of it");
+    pod.remove()?;
+    eventually("the static pod is gone", async || {
+        Ok(world.node.all_containers().await?.is_empty().then_some(()))
+    })
+    .await
+}
