@@ -1,5 +1,6 @@
 //! Containers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Runtime;
@@ -89,6 +90,22 @@ impl Runtime {
             .answer(self.runtime().container_status(request))
             .await?;
         call.promised(answer.status, "status")
+    }
+
+    /// What the runtime tells of a container beyond its status, for people who look for errors.
+    ///
+    /// CRI leaves it to the runtime what that is, and under which keys. containerd, CRI-O and others
+    /// have a JSON document under `info`, with the process id of the container as its `pid`.
+    pub async fn container_info(&self, id: &str) -> Result<BTreeMap<String, String>, Error> {
+        let call = self.call("ContainerStatus");
+        let request = call.request(v1::ContainerStatusRequest {
+            container_id: id.to_owned(),
+            verbose: true,
+        })?;
+        let answer = call
+            .answer(self.runtime().container_status(request))
+            .await?;
+        Ok(answer.info)
     }
 
     /// Changes the limits of a container while it runs.
