@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kubewright_cri::v1;
 use kubewright_cri::{Request, Response, RuntimeService, Status, async_trait};
 use kubewright_streaming::{AttachRequest, ExecRequest, PortForwardRequest, StreamOptions};
+use serde_json::json;
 
 use super::events::{self, Events};
 use super::filter;
@@ -212,16 +214,17 @@ impl RuntimeService for ProcessRuntime {
     ) -> Result<Response<v1::ContainerStatusResponse>, Status> {
         let request = request.into_inner();
         let container = self.core.container(&request.container_id)?;
-        let mut info = std::collections::HashMap::new();
+        let mut info = BTreeMap::new();
         if request.verbose
             && let Some(started) = container.started()
         {
-            info.insert("pid".to_owned(), started.pid.to_string());
-            info.insert("shimPid".to_owned(), started.shim.to_string());
+            // Where other runtimes have it, and people and programs look for it.
+            let document = json!({"pid": started.pid, "shimPid": started.shim});
+            info.insert("info".to_owned(), document.to_string());
         }
         Ok(Response::new(v1::ContainerStatusResponse {
             status: Some(self.core.status_of(&container)),
-            info: info.into_iter().collect(),
+            info,
         }))
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use kubewright_cri::v1::{self, ContainerEventType, ContainerState, PodSandboxState};
 use kubewright_cri::{Code, Error};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{DEADLINE, Host, container, image, is_alive, until};
@@ -43,6 +44,22 @@ async fn a_container_is_created_runs_and_ends() {
             .unwrap_err()
             .is_not_found()
     );
+    host.end().await;
+}
+
+#[tokio::test]
+async fn the_process_of_a_container_is_told_where_other_runtimes_tell_it() {
+    let host = Host::start().await;
+    let sandbox = host.sandbox("web").await;
+    let id = host.run(&sandbox, "app", "exec sleep 1000").await;
+    let info = host.runtime.container_info(&id).await.unwrap();
+    let info: serde_json::Value = serde_json::from_str(&info["info"]).unwrap();
+    let pid = i32::try_from(info["pid"].as_i64().unwrap()).unwrap();
+    assert!(is_alive(pid));
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(host.exited(&id).await.exit_code, 137);
+    let missing = host.runtime.container_info("nobody").await.unwrap_err();
+    assert!(missing.is_not_found());
     host.end().await;
 }
 
