@@ -2,6 +2,9 @@
 //!
 //! A source may have bound a pod to a node that cannot have it: a scheduler may have been mistaken,
 //! and static pods ask nobody. Everything here is pure.
+//!
+//! What a scheduler asks as well can be asked alone: [`matches_affinity`], [`untolerated_taint`],
+//! [`has_free_ports`], [`shortages`].
 
 mod affinity;
 mod node_name;
@@ -18,7 +21,11 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use crate::pod::check_supported;
 use crate::security::sysctls;
 
+pub use affinity::matches_affinity;
+pub use ports::has_free_ports;
 pub use pressure::NodePressure;
+pub use resources::{Shortage, shortages};
+pub use taints::{is_tolerated, untolerated_taint};
 
 /// Why a pod may not run on the node. Its status fails with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

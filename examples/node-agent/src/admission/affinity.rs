@@ -5,11 +5,22 @@ use k8s_openapi::api::core::v1::{
 use super::Rejection;
 
 /// A pod may be on nodes only that its selector and its required affinity match.
+pub(super) fn check(pod: &Pod, node: &Node) -> Result<(), Rejection> {
+    if matches_affinity(pod, node) {
+        return Ok(());
+    }
+    Err(Rejection::predicate(
+        "NodeAffinity",
+        "node(s) didn't match Pod's node affinity/selector",
+    ))
+}
+
+/// Whether the selector of a pod and its required affinity match a node.
 ///
 /// Answers to upstream's `GetRequiredNodeAffinity`.
-pub(super) fn check(pod: &Pod, node: &Node) -> Result<(), Rejection> {
+pub fn matches_affinity(pod: &Pod, node: &Node) -> bool {
     let Some(spec) = &pod.spec else {
-        return Ok(());
+        return true;
     };
     let mut selected = spec.node_selector.iter().flatten();
     let is_selected = selected.all(|(key, value)| label(node, key) == Some(value.as_str()));
@@ -19,13 +30,7 @@ pub(super) fn check(pod: &Pod, node: &Node) -> Result<(), Rejection> {
         it.required_during_scheduling_ignored_during_execution
             .as_ref()
     });
-    if is_selected && required.is_none_or(|selector| matches(selector, node)) {
-        return Ok(());
-    }
-    Err(Rejection::predicate(
-        "NodeAffinity",
-        "node(s) didn't match Pod's node affinity/selector",
-    ))
+    is_selected && required.is_none_or(|selector| matches(selector, node))
 }
 
 /// One term has to match; none matches nothing.

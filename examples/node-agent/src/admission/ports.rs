@@ -14,18 +14,23 @@ type HostPort = (String, String, i32);
 
 /// A port of the host leads into one pod at most.
 pub(super) fn check(pod: &Pod, others: &[Arc<Pod>]) -> Result<(), Rejection> {
-    let wanted = host_ports(pod);
-    if wanted.is_empty() {
+    if has_free_ports(pod, others) {
         return Ok(());
     }
-    let taken: HashSet<_> = others.iter().flat_map(|other| host_ports(other)).collect();
-    if wanted.iter().any(|port| is_taken(port, &taken)) {
-        return Err(Rejection::predicate(
-            "NodePorts",
-            "node(s) didn't have free ports for the requested pod ports",
-        ));
+    Err(Rejection::predicate(
+        "NodePorts",
+        "node(s) didn't have free ports for the requested pod ports",
+    ))
+}
+
+/// Whether no other pod of a node has one of the host's ports that a pod wants.
+pub fn has_free_ports(pod: &Pod, others: &[Arc<Pod>]) -> bool {
+    let wanted = host_ports(pod);
+    if wanted.is_empty() {
+        return true;
     }
-    Ok(())
+    let taken: HashSet<_> = others.iter().flat_map(|other| host_ports(other)).collect();
+    !wanted.iter().any(|port| is_taken(port, &taken))
 }
 
 fn is_taken((address, protocol, port): &HostPort, taken: &HashSet<HostPort>) -> bool {

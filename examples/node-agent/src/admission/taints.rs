@@ -8,9 +8,7 @@ pub(super) fn check(pod: &Pod, node: &Node) -> Result<(), Rejection> {
     if is_static(pod) {
         return Ok(());
     }
-    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
-    let mut taints = taints.into_iter().flatten();
-    if taints.any(|taint| taint.effect == "NoExecute" && !is_tolerated(pod, taint)) {
+    if untolerated_taint(pod, node, &["NoExecute"]).is_some() {
         return Err(Rejection::predicate(
             "TaintToleration",
             "node(s) had taints that the pod didn't tolerate",
@@ -19,8 +17,17 @@ pub(super) fn check(pod: &Pod, node: &Node) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// The first taint of a node that has one of the effects and that a pod does not tolerate.
+///
+/// Answers to upstream's `FindMatchingUntoleratedTaint`.
+pub fn untolerated_taint<'a>(pod: &Pod, node: &'a Node, effects: &[&str]) -> Option<&'a Taint> {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    let mut taints = taints.into_iter().flatten();
+    taints.find(|taint| effects.contains(&taint.effect.as_str()) && !is_tolerated(pod, taint))
+}
+
 /// Whether a pod tolerates a taint.
-pub(super) fn is_tolerated(pod: &Pod, taint: &Taint) -> bool {
+pub fn is_tolerated(pod: &Pod, taint: &Taint) -> bool {
     let spec = pod.spec.as_ref();
     let tolerations = spec.and_then(|spec| spec.tolerations.as_deref());
     let mut tolerations = tolerations.unwrap_or_default().iter();
