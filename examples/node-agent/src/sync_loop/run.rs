@@ -65,7 +65,7 @@ impl SyncLoop {
         let mut backoff = options.initial_error_backoff;
         loop {
             if let Some(errors) = handler.runtime_errors() {
-                tracing::error!("skipping pod synchronization: {errors}");
+                tracing::warn!("skipping pod synchronization: {errors}");
                 sleep(backoff).await;
                 backoff = backoff.saturating_mul(2).min(options.max_error_backoff);
                 continue;
