@@ -92,6 +92,7 @@ mod metrics;
 
 pub mod connection;
 pub mod demo;
+pub mod program;
 
 pub use assembly::{Assembly, AssemblyError, RunError};
 pub use availability::{

@@ -7,7 +7,7 @@
 //! or `FAILED`. Logs go to standard error. Status 2 means that the command line is wrong, 1 that
 //! something else failed.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,10 +15,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Parser};
-use jiff::SignedDuration;
+use kubewright_cache::ObjectKey;
 use kubewright_clock::Clock;
 use replica_set_controller::connection::Connection;
-use replica_set_controller::demo::{Display, EmbeddedCluster, Tour, View};
+use replica_set_controller::demo::{
+    Display, EmbeddedCluster, NAMESPACE, SAMPLE, Stage, Tour, View,
+};
+use replica_set_controller::program::{Ended, cancel_on_signal, conclude, duration, log, say};
 use replica_set_controller::{Assembly, Config, FeatureGates};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -64,40 +67,14 @@ struct Flags {
     log: EnvFilter,
 }
 
-/// How the program ended, other than by a failure.
-enum Ended {
-    /// It did what it is for.
-    Done,
-    /// Somebody wanted it to stop before.
-    Interrupted,
-}
-
 fn main() -> ExitCode {
     // Wrong flags end the program here, with status 2.
     let flags = Flags::parse();
-    match run(&flags) {
-        Ok(Ended::Done) => ExitCode::SUCCESS,
-        // As a shell reports a program that Ctrl-C ended.
-        Ok(Ended::Interrupted) => ExitCode::from(130),
-        Err(error) => {
-            let error = format!("{error:#}");
-            let mut lines = error.lines();
-            say(&format!("FAILED {}", lines.next().unwrap_or_default()));
-            // Such as a picture of where in a file something is wrong.
-            for line in lines {
-                let _ = writeln!(io::stderr(), "{line}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    conclude(run(&flags))
 }
 
 fn run(flags: &Flags) -> Result<Ended> {
-    tracing_subscriber::fmt()
-        .with_env_filter(flags.log.clone())
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
+    log(flags.log.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -105,7 +82,7 @@ fn run(flags: &Flags) -> Result<Ended> {
     runtime.block_on(async {
         let stop = CancellationToken::new();
         let mut signals = JoinSet::new();
-        signals.spawn(cancel_on(signal()?, stop.clone()));
+        signals.spawn(cancel_on_signal(stop.clone())?);
         match flags.connection().await? {
             Some(connection) => control(connection, flags.config(), stop).await,
             None => show(flags, stop).await,
@@ -167,10 +144,11 @@ async fn show(flags: &Flags, stop: CancellationToken) -> Result<Ended> {
 
 /// Takes the tour, and prints its summary.
 async fn tour(flags: &Flags, cluster: &EmbeddedCluster) -> Result<()> {
-    let view = View::new(cluster.client())?;
+    let view = View::new(cluster.client(), ObjectKey::namespaced(NAMESPACE, SAMPLE))?;
     let blind = CancellationToken::new();
     let driver = view.driver(blind.clone());
-    let mut tour = Tour::new(view, Display::new(), flags.step_deadline);
+    let display = Display::new(&format!("ReplicaSet {SAMPLE}"));
+    let mut tour = Tour::new(Stage::new(view, display, flags.step_deadline));
     let toured = async {
         let toured = tour.run().await;
         blind.cancel();
@@ -203,47 +181,4 @@ impl Flags {
         let context = self.context.as_deref();
         Connection::by_kubeconfig(path, context).await.map(Some)
     }
-}
-
-async fn cancel_on(signal: impl Future<Output = ()>, stop: CancellationToken) {
-    signal.await;
-    stop.cancel();
-}
-
-/// Resolves when the program is asked to end.
-#[cfg(unix)]
-fn signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Resolves when the program is asked to end.
-#[cfg(not(unix))]
-fn signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
-    Ok(async {
-        // Without a way to be asked, it runs until it is killed.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
-}
-
-/// Prints a line at once, whoever reads it.
-fn say(line: &str) {
-    let mut out = io::stdout().lock();
-    // A reader that has gone away is no reason to stop.
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-/// Reads `500ms`, `2s` or `1m 30s`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration: SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
-    Duration::try_from(duration).map_err(|_| "time does not run backwards".to_owned())
 }

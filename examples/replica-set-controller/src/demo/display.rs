@@ -6,7 +6,6 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::demo::picture::{Picture, PodState};
-use crate::demo::sample::SAMPLE;
 
 /// How often lines are printed where there is no terminal, at most.
 const PACE: Duration = Duration::from_millis(250);
@@ -43,11 +42,11 @@ enum Colours {
 }
 
 impl Display {
-    /// Live if standard output and standard error are a terminal.
-    pub fn new() -> Self {
+    /// Of what is called so; live if standard output and standard error are a terminal.
+    pub fn new(title: &str) -> Self {
         let is_terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
         let kind = match is_terminal {
-            true => Kind::Live(Live::new()),
+            true => Kind::Live(Live::new(title)),
             false => Kind::Lines(Lines::default()),
         };
         Self { kind }
@@ -102,14 +101,8 @@ impl Display {
     }
 }
 
-impl Default for Display {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Live {
-    fn new() -> Self {
+    fn new(title: &str) -> Self {
         let all = MultiProgress::new();
         let line = |template: &str| {
             let style = ProgressStyle::with_template(template).expect("the template is valid");
@@ -117,7 +110,7 @@ impl Live {
             all.add(ProgressBar::new(0).with_style(style))
         };
         let bar = line("  {prefix:.bold} {bar:30.green} {pos}/{len} ready");
-        bar.set_prefix(format!("ReplicaSet {SAMPLE}"));
+        bar.set_prefix(title.to_owned());
         let pods = line("  {msg}");
         let step = line("{spinner:.cyan} {msg} {elapsed:.dim}");
         let colours = match std::env::var_os("NO_COLOR") {

@@ -1,50 +1,30 @@
-use std::fmt;
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube_client::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::Instant;
 
-use crate::demo::display::Display;
-use crate::demo::picture::{Picture, PodState};
+use crate::demo::picture::PodState;
 use crate::demo::sample::{NAMESPACE, SAMPLE, sample};
-use crate::demo::view::View;
-
-/// How often the display is drawn anew while nothing changes.
-const FRAME: Duration = Duration::from_millis(100);
+use crate::demo::stage::{Failed, Stage};
 
 /// What happens to the sample, step by step.
 #[derive(Debug)]
 pub struct Tour {
-    view: View,
-    display: Display,
-    deadline: Duration,
+    stage: Stage,
     sets: Api<ReplicaSet>,
     pods: Api<Pod>,
 }
 
-/// A step that did not go as it should.
-#[derive(Debug)]
-pub struct Failed {
-    /// The step.
-    pub step: String,
-    /// What went wrong.
-    pub reason: anyhow::Error,
-}
-
 impl Tour {
-    /// A tour that is followed through `view` and shown on `display`; each step has to be over
-    /// within `deadline`.
-    pub fn new(view: View, display: Display, deadline: Duration) -> Self {
+    /// A tour on a stage whose view is of the sample.
+    pub fn new(stage: Stage) -> Self {
+        let client = stage.view().client();
         Self {
-            sets: Api::namespaced(view.client().clone(), NAMESPACE),
-            pods: Api::namespaced(view.client().clone(), NAMESPACE),
-            view,
-            display,
-            deadline,
+            sets: Api::namespaced(client.clone(), NAMESPACE),
+            pods: Api::namespaced(client.clone(), NAMESPACE),
+            stage,
         }
     }
 
@@ -75,33 +55,25 @@ impl Tour {
 
     /// Takes everything that moves off the screen.
     pub fn clear(&self) {
-        self.display.clear();
+        self.stage.clear();
     }
 
     async fn step(
         &mut self,
-        step: &str,
+        name: &str,
         act: impl AsyncFnOnce(&mut Self) -> Result<String>,
     ) -> Result<(), Failed> {
-        self.display.begin(step);
-        let started = Instant::now();
-        match act(self).await {
-            Ok(saw) => {
-                let took = started.elapsed().as_secs_f64();
-                self.display.done(&format!("{step}: {saw} ({took:.1} s)"));
-                Ok(())
-            }
-            Err(reason) => Err(Failed {
-                step: step.to_owned(),
-                reason,
-            }),
-        }
+        let step = self.stage.begin(name);
+        let saw = act(self).await;
+        self.stage.end(step, saw)
     }
 
     async fn create(&mut self) -> Result<String> {
         let created = self.sets.create(&PostParams::default(), &sample(10)).await;
         created.context("the set could not be created")?;
-        self.until(|picture| picture.has_settled_at(10)).await?;
+        self.stage
+            .until(|picture| picture.has_settled_at(10))
+            .await?;
         Ok("the API shows 10 ready pods, and a status that says so".to_owned())
     }
 
@@ -110,7 +82,8 @@ impl Tour {
         let params = PatchParams::default();
         let scaled = self.sets.patch_scale(SAMPLE, &params, &scale).await;
         scaled.context("the set could not be scaled")?;
-        self.until(|picture| picture.has_settled_at(replicas))
+        self.stage
+            .until(|picture| picture.has_settled_at(replicas))
             .await?;
         Ok(format!(
             "the API shows {replicas} ready pods, and a status that says so"
@@ -118,7 +91,7 @@ impl Tour {
     }
 
     async fn delete_some(&mut self) -> Result<String> {
-        let picture = self.view.ask().await?;
+        let picture = self.stage.view().ask().await?;
         let present = picture.pods.len();
         let doomed: Vec<_> = picture
             .pods
@@ -130,17 +103,18 @@ impl Tour {
             let deleted = self.pods.delete(name, &DeleteParams::default()).await;
             deleted.with_context(|| format!("{name} could not be deleted"))?;
         }
-        self.until(|picture| {
-            picture.has_settled_at(present) && !doomed.iter().any(|name| picture.has(name))
-        })
-        .await?;
+        self.stage
+            .until(|picture| {
+                picture.has_settled_at(present) && !doomed.iter().any(|name| picture.has(name))
+            })
+            .await?;
         Ok(format!(
             "the API shows none of them any more, and {present} ready pods again"
         ))
     }
 
     async fn relabel(&mut self) -> Result<String> {
-        let picture = self.view.ask().await?;
+        let picture = self.stage.view().ask().await?;
         let present = picture.pods.len();
         let mut ready = picture.pods.into_iter();
         let stray = ready.find(|pod| pod.state == PodState::Ready);
@@ -149,9 +123,10 @@ impl Tour {
         let params = PatchParams::default();
         let relabelled = self.pods.patch(&stray, &params, &label).await;
         relabelled.context("it could not be relabelled")?;
-        self.until(|picture| picture.has_settled_at(present) && !picture.has(&stray))
+        self.stage
+            .until(|picture| picture.has_settled_at(present) && !picture.has(&stray))
             .await?;
-        let pod = self.view.ask_for_pod(&stray).await;
+        let pod = self.stage.view().ask_for_pod(&stray).await;
         let pod = pod.with_context(|| format!("{stray} should have been left alone"))?;
         let owners = pod.metadata.owner_references.unwrap_or_default();
         anyhow::ensure!(owners.is_empty(), "{stray} is still owned: {owners:?}");
@@ -159,34 +134,4 @@ impl Tour {
             "the API shows that {stray} runs on and is nobody's, and {present} ready pods"
         ))
     }
-
-    /// Waits for a picture, first as watched and then as asked for, and shows what comes before it.
-    async fn until(&mut self, is_wanted: impl Fn(&Picture) -> bool) -> Result<()> {
-        let deadline = sleep_until(Instant::now() + self.deadline);
-        let mut deadline = std::pin::pin!(deadline);
-        let mut frames = interval(FRAME);
-        loop {
-            let picture = self.view.picture();
-            self.display.show(&picture, Instant::now());
-            if is_wanted(&picture) && is_wanted(&self.view.ask().await?) {
-                return Ok(());
-            }
-            tokio::select! {
-                () = &mut deadline => {
-                    let limit = self.deadline;
-                    return Err(anyhow!("not over within {limit:?}; {picture}"));
-                }
-                changed = self.view.changed() => changed?,
-                _ = frames.tick() => {}
-            }
-        }
-    }
 }
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:#}", self.step, self.reason)
-    }
-}
-
-impl std::error::Error for Failed {}

@@ -11,9 +11,8 @@ use kubewright_informer::{InformerConfig, SharedInformer};
 use tokio_util::sync::CancellationToken;
 
 use crate::demo::picture::Picture;
-use crate::demo::sample::{NAMESPACE, SAMPLE};
 
-/// What anybody can see of the sample through the API.
+/// What anybody can see of a set and its pods through the API.
 ///
 /// It has informers of its own, so that what is shown is not what the controller believes.
 pub struct View {
@@ -22,27 +21,28 @@ pub struct View {
     set_changes: VersionChanges<ReplicaSet>,
     pod_changes: VersionChanges<Pod>,
     client: Client,
-    sample: ObjectKey,
+    set: ObjectKey,
 }
 
 impl View {
-    /// A view through `client`, blind until it is [driven](Self::driver).
+    /// A view of a set through `client`, blind until it is [driven](Self::driver).
     ///
     /// # Errors
     ///
-    /// None in practice: the informers have the default configuration.
-    pub fn new(client: &Client) -> Result<Self> {
-        let sets = KubeListerWatcher::<ReplicaSet>::namespaced(client.clone(), NAMESPACE);
-        let sets = SharedInformer::new("the sample's set", sets, InformerConfig::default())?;
-        let pods = KubeListerWatcher::<Pod>::namespaced(client.clone(), NAMESPACE);
-        let pods = SharedInformer::new("the sample's pods", pods, InformerConfig::default())?;
+    /// When the key has no namespace.
+    pub fn new(client: &Client, set: ObjectKey) -> Result<Self> {
+        let namespace = namespace_of(&set)?;
+        let sets = KubeListerWatcher::<ReplicaSet>::namespaced(client.clone(), namespace);
+        let sets = SharedInformer::new("the set on show", sets, InformerConfig::default())?;
+        let pods = KubeListerWatcher::<Pod>::namespaced(client.clone(), namespace);
+        let pods = SharedInformer::new("its pods", pods, InformerConfig::default())?;
         Ok(Self {
             set_changes: sets.store().version_changes(),
             pod_changes: pods.store().version_changes(),
             sets,
             pods,
             client: client.clone(),
-            sample: ObjectKey::namespaced(NAMESPACE, SAMPLE),
+            set,
         })
     }
 
@@ -62,10 +62,11 @@ impl View {
         }
     }
 
-    /// The sample and its pods, as watched.
+    /// The set and its pods, as watched.
     pub fn picture(&self) -> Picture {
-        let set = self.sets.store().get(&self.sample);
-        Picture::of(set.as_ref(), self.pods.store().namespace(NAMESPACE))
+        let set = self.sets.store().get(&self.set);
+        let namespace = self.set.namespace().unwrap_or_default();
+        Picture::of(set.as_ref(), self.pods.store().namespace(namespace))
     }
 
     /// Waits until the picture may have changed.
@@ -81,15 +82,17 @@ impl View {
         Ok(())
     }
 
-    /// The sample and its pods, asked for now.
+    /// The set and its pods, asked for now.
     ///
     /// # Errors
     ///
     /// When the server does not answer.
     pub async fn ask(&self) -> Result<Picture> {
-        let sets = Api::<ReplicaSet>::namespaced(self.client.clone(), NAMESPACE);
-        let pods = Api::<Pod>::namespaced(self.client.clone(), NAMESPACE);
-        let set = sets.get_opt(SAMPLE).await.context("GET of the set")?;
+        let namespace = namespace_of(&self.set)?;
+        let sets = Api::<ReplicaSet>::namespaced(self.client.clone(), namespace);
+        let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
+        let set = sets.get_opt(self.set.name()).await;
+        let set = set.context("GET of the set")?;
         let pods = pods.list(&ListParams::default()).await;
         let pods = pods.context("LIST of the pods")?;
         let set = set.as_ref().map(Object::from_typed).transpose()?;
@@ -104,14 +107,25 @@ impl View {
     ///
     /// When the server does not answer, or the pod is not there.
     pub async fn ask_for_pod(&self, name: &str) -> Result<Pod, Error> {
-        let pods = Api::<Pod>::namespaced(self.client.clone(), NAMESPACE);
+        let namespace = self.set.namespace().unwrap_or_default();
+        let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
         pods.get(name).await
+    }
+
+    /// The set that is looked at.
+    pub const fn set(&self) -> &ObjectKey {
+        &self.set
     }
 
     /// The client it looks through.
     pub const fn client(&self) -> &Client {
         &self.client
     }
+}
+
+fn namespace_of(set: &ObjectKey) -> Result<&str> {
+    let namespace = set.namespace();
+    namespace.with_context(|| format!("{set} is in no namespace"))
 }
 
 impl fmt::Debug for View {
