@@ -1,9 +1,12 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
 use kube_client::Client;
 use kube_client::client::{Body, ClientBuilder};
 use tower::timeout::TimeoutLayer;
+use tower::util::AndThenLayer;
 use tower::{BoxError, Service};
 
 use super::{HeartbeatClient, ThrottleLayer};
@@ -93,12 +96,13 @@ impl Clients {
         let mut config = config.clone();
         let main: Result<_, kube_client::Error> = limited(limits.api);
         let (main, events) = (main?, limited(limits.events)?);
-        // The time of a request ends with the head of its answer; this is for the body.
-        config.read_timeout = Some(timeout);
+        // A limit for reading would close connections that are idle, just when the next beat is due.
+        config.read_timeout = None;
         config.connect_timeout = Some(timeout);
         config.write_timeout = Some(timeout);
         let heartbeat = HeartbeatClient::new(move || {
             let builder = ClientBuilder::try_from(config.clone())?;
+            let builder = builder.with_layer(&AndThenLayer::new(whole));
             Ok(builder.with_layer(&TimeoutLayer::new(timeout)).build())
         })?;
         Ok(Self {
@@ -118,7 +122,7 @@ impl Clients {
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
         S::Error: Into<BoxError>,
-        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         const NAMESPACE: &str = "default";
@@ -130,6 +134,7 @@ impl Clients {
         let timeout = limits.heartbeat_timeout;
         let unlimited = move || {
             let builder = ClientBuilder::new(service.clone(), NAMESPACE);
+            let builder = builder.with_layer(&AndThenLayer::new(whole));
             builder.with_layer(&TimeoutLayer::new(timeout)).build()
         };
         let first = unlimited();
@@ -140,4 +145,15 @@ impl Clients {
             heartbeat,
         }
     }
+}
+
+/// An answer with all of its body, so that the time of a request ends when it has been read.
+async fn whole<B>(answer: Response<B>) -> Result<Response<Full<Bytes>>, BoxError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(Into::into)?;
+    Ok(Response::from_parts(head, body.to_bytes().into()))
 }

@@ -170,6 +170,52 @@ async fn serve(listener: TcpListener, made: Arc<AtomicUsize>, closed: watch::Sen
     }
 }
 
+/// A client of heartbeats that may take a tenth of a second.
+fn hasty(listener: &TcpListener) -> (Clients, Duration) {
+    let address = listener.local_addr().unwrap();
+    let config = kube_client::Config::new(format!("http://{address}").parse().unwrap());
+    let limits = ClientLimits {
+        heartbeat_timeout: Duration::from_millis(100),
+        ..ClientLimits::default()
+    };
+    (
+        Clients::connect(&config, &limits).unwrap(),
+        limits.heartbeat_timeout,
+    )
+}
+
+#[tokio::test]
+async fn a_heartbeat_finds_the_connection_of_the_one_before() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (clients, limit) = hasty(&listener);
+    let made = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(listener, Arc::clone(&made), watch::channel(0).0));
+    let nodes: Api<Node> = Api::all(clients.heartbeat.client());
+    for _ in 0..3 {
+        nodes.get("n").await.unwrap();
+        // Between two of them, a connection is idle for longer than one may take.
+        tokio::time::sleep(2 * limit).await;
+    }
+    assert_eq!(made.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_heartbeat_whose_answer_stalls_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (clients, _) = hasty(&listener);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let half = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
+        connection.write_all(half).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let nodes: Api<Node> = Api::all(clients.heartbeat.client());
+    let ended = timeout(Duration::from_secs(20), nodes.get("n")).await;
+    ended.expect("in time").unwrap_err();
+}
+
 #[tokio::test]
 async fn repeated_failure_closes_the_connections_of_heartbeats() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
