@@ -69,31 +69,24 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// A port, a file or the runtime cannot be had. Nothing is left running then.
+    /// A port, a file or the runtime cannot be had. Nothing is left of it then.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future stops what has been started; files may stay in the directory.
     pub async fn start(config: ClusterConfig, root_dir: RootDir) -> Result<Self> {
-        let path = root_dir.path();
-        let prepared = ControlPlane::prepare(config.listen, path).await?;
-        let settings = NodeSettings {
-            root_dir: path.to_owned(),
-            kubeconfig: prepared.kubeconfig().to_owned(),
-            listen: config.node_listen,
-            token: prepared.node_token().clone(),
-            runtime: config.runtime.clone(),
-            executable: config.executable.clone(),
-        };
-        let node = Node::start(settings).await?;
-        // The node's connections wait until the server serves.
-        let control_plane = prepared.start(node.certificate())?;
-        Ok(Self {
-            config,
-            control_plane,
-            node,
-            root_dir,
-        })
+        match start(&config, root_dir.path()).await {
+            Ok((control_plane, node)) => Ok(Self {
+                config,
+                control_plane,
+                node,
+                root_dir,
+            }),
+            Err(error) => {
+                root_dir.remove()?;
+                Err(error)
+            }
+        }
     }
 
     /// A client of the API server, in process; the node answers through it as well.
@@ -182,6 +175,27 @@ impl Cluster {
         let controlled = control_plane.stop().await;
         let removed = root_dir.remove();
         drained.and(ended).and(controlled).and(removed)
+    }
+}
+
+async fn start(config: &ClusterConfig, root_dir: &Path) -> Result<(ControlPlane, Node)> {
+    let prepared = ControlPlane::prepare(config.listen, root_dir).await?;
+    let settings = NodeSettings {
+        root_dir: root_dir.to_owned(),
+        kubeconfig: prepared.kubeconfig().to_owned(),
+        listen: config.node_listen,
+        token: prepared.node_token().clone(),
+        runtime: config.runtime.clone(),
+        executable: config.executable.clone(),
+    };
+    let mut node = Node::start(settings).await?;
+    // The node's connections wait until the server serves.
+    match prepared.start(node.certificate()) {
+        Ok(control_plane) => Ok((control_plane, node)),
+        Err(error) => {
+            node.end().await?;
+            Err(error)
+        }
     }
 }
 

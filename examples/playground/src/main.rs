@@ -34,11 +34,11 @@ use tracing_subscriber::EnvFilter;
 #[command(version)]
 struct Flags {
     /// What runs the containers: `process`, or the endpoint of a CRI v1 runtime, such as
-    /// unix:///run/containerd/containerd.sock. A runtime usually needs root.
+    /// `unix:///run/containerd/containerd.sock`. A runtime usually needs root.
     #[arg(long, value_name = "RUNTIME", default_value = "process")]
     runtime: Runtime,
 
-    /// What pods run, with --runtime unix:///…: an image that the runtime has or can pull.
+    /// What pods run, with another runtime than `process`: an image that it has or can pull.
     #[arg(long, value_name = "NAME")]
     image: Option<String>,
 
@@ -185,7 +185,7 @@ fn suggest(kubeconfig: &str) {
     let lines = [
         "serving until Ctrl-C; try:".to_owned(),
         format!("  export KUBECONFIG={kubeconfig}"),
-        format!("  kubectl get replicasets,pods,nodes,events"),
+        "  kubectl get replicasets,pods,nodes,events".to_owned(),
         format!("  kubectl scale replicaset {NAME} --replicas 5"),
         format!("  kubectl logs --follow replicaset/{NAME}"),
         format!("  kubectl exec replicaset/{NAME} -- sh -c 'echo $POD_NAME; ps -o pid,args'"),

@@ -32,5 +32,6 @@ mod score;
 mod unschedulable;
 
 pub use driver::{Scheduler, SchedulerError};
+pub use filter::is_ready;
 pub use place::{NodeName, place};
 pub use unschedulable::{Obstacle, Unschedulable};

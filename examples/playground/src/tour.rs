@@ -1,5 +1,6 @@
 //! What is shown: the circle of API server, controller, scheduler and node agent, with real processes.
 
+mod node;
 mod restart;
 mod steps;
 
@@ -17,7 +18,7 @@ use crate::workload::NAMESPACE;
 /// How many pods there are at first, after the set is scaled up, and in the end.
 const REPLICAS: [usize; 3] = [4, 8, 2];
 
-/// What happens to the ReplicaSet, its pods and their processes, step by step.
+/// What happens to a node, a ReplicaSet, its pods and their processes, step by step.
 ///
 /// Each step is checked through the API and by process id.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ impl<'a> Tour<'a> {
     pub async fn run(&mut self) -> Result<String, Failed> {
         let started = Instant::now();
         let [first, more, few] = REPLICAS;
+        self.step("wait for the node", Self::meet_the_node).await?;
         let create = async |tour: &mut Self| tour.create(first).await;
         self.step(format!("create a ReplicaSet of {first}"), create)
             .await?;

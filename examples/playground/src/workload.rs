@@ -69,6 +69,8 @@ pub fn replica_set(replicas: usize, program: &Program) -> ReplicaSet {
                 "metadata": {"labels": labels},
                 "spec": {
                     "containers": [program.container()],
+                    // There is no name server in the cluster.
+                    "dnsPolicy": "Default",
                     "terminationGracePeriodSeconds": 5,
                 },
             },

@@ -71,7 +71,7 @@ pub(super) fn unknown_demand(pod: &Pod) -> Option<&'static str> {
 }
 
 /// Whether the kubelet of a node says that it takes pods.
-pub(super) fn is_ready(node: &Node) -> bool {
+pub fn is_ready(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|it| it.conditions.as_ref());
     let mut conditions = conditions.into_iter().flatten();
     conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
