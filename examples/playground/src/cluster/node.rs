@@ -106,9 +106,11 @@ impl Node {
     /// Stops the agent, and the runtime if it is a part of this process. The containers run on.
     pub(super) async fn stop(&mut self) -> Result<()> {
         let stopped = self.stop_agent().await;
-        if let Some(processes) = self.processes.take() {
+        if let Some(processes) = &self.processes {
             processes.close().await;
         }
+        // Only now: who drops this future may have to close it again.
+        self.processes = None;
         stopped
     }
 
@@ -127,21 +129,26 @@ impl Node {
         if !self.tasks.is_empty() {
             return Ok(());
         }
-        (self.runtime, self.images, self.processes) = open(&self.settings).await?;
+        (self.runtime, self.images, self.processes) = self.reopened().await?;
         self.start_agent().await
     }
 
     /// Stops the agent; ends all containers, if the runtime is a part of this process.
     pub(super) async fn end(&mut self) -> Result<()> {
-        let stopped = self.stop_agent().await;
-        let processes = match (self.processes.take(), &self.settings.runtime) {
-            (None, RuntimeChoice::Process) => open(&self.settings).await?.2,
-            (processes, _) => processes,
-        };
-        if let Some(processes) = processes {
+        let stopped = self.stop().await;
+        // It may have been stopped at any moment, even half; a new one finds all that is there.
+        if let (_, _, Some(processes)) = self.reopened().await? {
             processes.shutdown().await?;
         }
         stopped
+    }
+
+    /// The runtime anew, if it is a part of this process.
+    async fn reopened(&self) -> Result<(Runtime, Runtime, Option<ProcessRuntime>)> {
+        match self.settings.runtime {
+            RuntimeChoice::Process => open(&self.settings).await,
+            RuntimeChoice::Endpoint(_) => Ok((self.runtime.clone(), self.images.clone(), None)),
+        }
     }
 
     /// Waits until a part of it ends by itself.
