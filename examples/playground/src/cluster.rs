@@ -1,5 +1,6 @@
 //! All parts of a cluster, in this process.
 
+mod borrowed;
 mod control_plane;
 mod drain;
 mod node;
@@ -39,7 +40,7 @@ pub struct ClusterConfig {
 pub enum RuntimeChoice {
     /// The process runtime, in this process.
     Process,
-    /// A CRI v1 runtime that is there already, by its endpoint.
+    /// A CRI v1 runtime that is there already, by its endpoint. It must not have any pods.
     Endpoint(String),
 }
 

@@ -34,7 +34,7 @@ use tracing_subscriber::EnvFilter;
 #[command(version)]
 struct Flags {
     /// What runs the containers: `process`, or the endpoint of a CRI v1 runtime, such as
-    /// `unix:///run/containerd/containerd.sock`. A runtime usually needs root.
+    /// `unix:///run/containerd/containerd.sock`. It usually needs root, and must have no pods.
     #[arg(long, value_name = "RUNTIME", default_value = "process")]
     runtime: Runtime,
 

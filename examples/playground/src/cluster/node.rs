@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::RuntimeChoice;
+use super::borrowed::{refuse_others, sweep};
 use crate::workload::WEB_IMAGE;
 
 /// What the node is called.
@@ -48,6 +49,9 @@ impl Node {
     /// Starts the runtime and the agent.
     pub(super) async fn start(settings: NodeSettings) -> Result<Self> {
         let (runtime, images, processes) = open(&settings).await?;
+        if let RuntimeChoice::Endpoint(endpoint) = &settings.runtime {
+            refuse_others(endpoint, &runtime).await?;
+        }
         let mut node = Self {
             settings,
             runtime,
@@ -133,12 +137,13 @@ impl Node {
         self.start_agent().await
     }
 
-    /// Stops the agent; ends all containers, if the runtime is a part of this process.
+    /// Stops the agent, ends all containers and removes them.
     pub(super) async fn end(&mut self) -> Result<()> {
         let stopped = self.stop().await;
         // It may have been stopped at any moment, even half; a new one finds all that is there.
-        if let (_, _, Some(processes)) = self.reopened().await? {
-            processes.shutdown().await?;
+        match self.reopened().await? {
+            (_, _, Some(processes)) => processes.shutdown().await?,
+            (runtime, _, None) => sweep(&runtime).await?,
         }
         stopped
     }
@@ -193,12 +198,11 @@ fn config(settings: &NodeSettings) -> Config {
     config.server = Some(settings.listen);
     // The API has it too.
     config.healthz = None;
+    // The machine is somebody's own: it may be as full as they like, and its images are theirs.
+    config.eviction_hard.clear();
+    config.image_gc_thresholds = (100, 100);
     match &settings.runtime {
-        RuntimeChoice::Process => {
-            config.runtime = RuntimeKind::Process;
-            // The machine is somebody's own, and may be as full as they like.
-            config.eviction_hard.clear();
-        }
+        RuntimeChoice::Process => config.runtime = RuntimeKind::Process,
         RuntimeChoice::Endpoint(endpoint) => {
             config.runtime = RuntimeKind::Cri;
             config.runtime_endpoint.clone_from(endpoint);

@@ -18,9 +18,10 @@ pub(super) fn obstacles(pod: &Pod, node: &Node, others: &[Arc<Pod>]) -> Vec<Obst
     if is_cordoned && !is_tolerated(pod, &taint("node.kubernetes.io/unschedulable")) {
         return vec![Obstacle::Unschedulable];
     }
-    // Where a node lifecycle controller runs, it taints nodes that are not ready. Here none does.
-    let is_away = !is_ready(node) && !is_tolerated(pod, &taint("node.kubernetes.io/not-ready"));
-    if is_away || untolerated_taint(pod, node, &KEEPING_AWAY).is_some() {
+    let mut unwell = conditions_as_taints(node).into_iter();
+    if unwell.any(|taint| !is_tolerated(pod, &taint))
+        || untolerated_taint(pod, node, &KEEPING_AWAY).is_some()
+    {
         return vec![Obstacle::Taint];
     }
     if !matches_affinity(pod, node) {
@@ -70,11 +71,42 @@ pub(super) fn unknown_demand(pod: &Pod) -> Option<&'static str> {
     unknown.map(|(name, _)| name)
 }
 
+/// The taints that nodes get by their conditions from a node lifecycle controller, where one runs.
+///
+/// Answers to upstream's `TaintNodesByCondition`.
+pub(super) fn conditions_as_taints(node: &Node) -> Vec<Taint> {
+    let is = |type_: &str, status: &str| condition(node, type_) == Some(status);
+    let mut taints = Vec::new();
+    if is("Ready", "Unknown") {
+        taints.push(taint("node.kubernetes.io/unreachable"));
+    } else if !is_ready(node) {
+        taints.push(taint("node.kubernetes.io/not-ready"));
+    }
+    for (type_, key) in [
+        ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
+        ("DiskPressure", "node.kubernetes.io/disk-pressure"),
+        ("PIDPressure", "node.kubernetes.io/pid-pressure"),
+        (
+            "NetworkUnavailable",
+            "node.kubernetes.io/network-unavailable",
+        ),
+    ] {
+        if is(type_, "True") {
+            taints.push(taint(key));
+        }
+    }
+    taints
+}
+
 /// Whether the kubelet of a node says that it takes pods.
 pub fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|it| it.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    condition(node, "Ready") == Some("True")
+}
+
+fn condition<'a>(node: &'a Node, type_: &str) -> Option<&'a str> {
+    let conditions = node.status.as_ref()?.conditions.as_ref()?;
+    let condition = conditions.iter().find(|it| it.type_ == type_)?;
+    Some(&condition.status)
 }
 
 fn taint(key: &str) -> Taint {

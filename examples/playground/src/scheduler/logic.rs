@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::assumed::Assumed;
 use super::bind::Binder;
-use super::filter::is_ready;
+use super::filter::conditions_as_taints;
 use super::pending::{is_pending, takes_room};
 use super::place::{NodeName, place};
 use super::unschedulable::Unschedulable;
@@ -169,7 +169,7 @@ fn differs(old: &Node, new: &Node) -> bool {
             spec.taints,
             spec.unschedulable,
             status.allocatable,
-            is_ready(node),
+            conditions_as_taints(node),
         )
     };
     parts(old) != parts(new)

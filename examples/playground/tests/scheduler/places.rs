@@ -168,7 +168,7 @@ fn taints_keep_pods_away() {
 }
 
 #[test]
-fn nodes_that_are_cordoned_or_not_ready_take_none() {
+fn nodes_that_are_cordoned_or_unwell_take_none() {
     let cordoned = [node("a", &json!({"spec": {"unschedulable": true}}))];
     let tolerates = |key: &str| json!({"tolerations": [{"key": key, "operator": "Exists", "effect": "NoSchedule"}]});
     let expected = "0/1 nodes are available: 1 node(s) were unschedulable.";
@@ -177,16 +177,28 @@ fn nodes_that_are_cordoned_or_not_ready_take_none() {
     check(&brave, &cordoned, &[], "a");
 
     let tainted = "0/1 nodes are available: 1 node(s) had untolerated taint(s).";
-    for conditions in [
-        json!([{"type": "Ready", "status": "False"}]),
-        json!([{"type": "Ready", "status": "Unknown"}]),
-        json!([]),
+    let ready = json!({"type": "Ready", "status": "True"});
+    let also = |type_: &str| json!([ready, {"type": type_, "status": "True"}]);
+    for (conditions, key) in [
+        (json!([{"type": "Ready", "status": "False"}]), "not-ready"),
+        (
+            json!([{"type": "Ready", "status": "Unknown"}]),
+            "unreachable",
+        ),
+        (json!([]), "not-ready"),
+        (also("DiskPressure"), "disk-pressure"),
+        (also("MemoryPressure"), "memory-pressure"),
+        (also("PIDPressure"), "pid-pressure"),
+        (also("NetworkUnavailable"), "network-unavailable"),
     ] {
-        let away = [node("a", &json!({"status": {"conditions": conditions}}))];
-        check(&pod("p", &none()), &away, &[], tainted);
-        let brave = pod("p", &tolerates("node.kubernetes.io/not-ready"));
-        check(&brave, &away, &[], "a");
+        let unwell = [node("a", &json!({"status": {"conditions": conditions}}))];
+        check(&pod("p", &none()), &unwell, &[], tainted);
+        let brave = pod("p", &tolerates(&format!("node.kubernetes.io/{key}")));
+        check(&brave, &unwell, &[], "a");
     }
+    let well = json!([ready, {"type": "DiskPressure", "status": "False"}]);
+    let well = [node("a", &json!({"status": {"conditions": well}}))];
+    check(&pod("p", &none()), &well, &[], "a");
 }
 
 #[test]
