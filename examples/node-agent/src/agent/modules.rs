@@ -114,6 +114,7 @@ impl Agent {
         let mut directories: Vec<PathBuf> =
             vec![root.clone(), root.join("pods"), root.join("pod-resources")];
         directories.push(config.pod_logs_dir.clone());
+        directories.extend(self.parts.container_logs_dir.clone());
         for path in directories {
             fs::create_dir_all(&path).map_err(|source| AgentError::Directory { path, source })?;
         }
