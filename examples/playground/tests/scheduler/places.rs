@@ -55,7 +55,12 @@ fn resources_are_counted_against_what_is_bound() {
             "0/1 nodes are available: 1 Insufficient example.com/gpu.",
         ),
     ] {
-        check(&wants(requests), &nodes, &[half.clone()], expected);
+        check(
+            &wants(requests),
+            &nodes,
+            std::slice::from_ref(&half),
+            expected,
+        );
     }
     let ended = in_phase("Succeeded", &half);
     check(&wants(json!({"cpu": "2"})), &nodes, &[ended], "a");
@@ -244,7 +249,7 @@ fn the_node_with_the_most_left_over_is_taken() {
     let small = requesting("p", &json!({"cpu": "100m"}));
     check(&small, &nodes, &[], "a");
     let busy = on("a", &requesting("x", &json!({"cpu": "1"})));
-    check(&small, &nodes, &[busy.clone()], "b");
+    check(&small, &nodes, std::slice::from_ref(&busy), "b");
     let with_big = [nodes[0].clone(), nodes[1].clone(), big];
     check(&small, &with_big, &[busy], "big");
     // Those that ask for nothing are spread as well.
