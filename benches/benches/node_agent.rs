@@ -109,7 +109,7 @@ async fn measure(programs: &Path, containerd: &Containerd, count: usize) -> Resu
     let settings = directory.path().join("config.yaml");
     std::fs::write(&settings, configuration(containerd, directory.path()))?;
     let root = directory.path().join("agent").display().to_string();
-    let mut agent = Process::spawn(
+    let agent = Process::spawn(
         &programs.join("node-agent"),
         &[
             "--kubeconfig",
