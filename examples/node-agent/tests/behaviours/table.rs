@@ -12,9 +12,9 @@ pub(crate) struct Row {
     /// Which of the list it belongs to.
     pub(crate) number: u8,
     /// What it is.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// Shows it.
-    pub(crate) run: fn(World) -> Shown,
+    pub(crate) run: Box<dyn Fn(World) -> Shown + Send>,
     /// Whether a runtime without isolation can show it.
     pub(crate) on: On,
     /// Whether it needs a node of its own.
@@ -50,8 +50,8 @@ macro_rules! row {
     ($number:literal, $name:literal, $on:ident, $place:ident, $run:path) => {
         Row {
             number: $number,
-            name: $name,
-            run: |world| Box::pin($run(world)),
+            name: $name.to_owned(),
+            run: Box::new(|world| Box::pin($run(world))),
             on: $crate::table::On::$on,
             place: $crate::table::Place::$place,
         }

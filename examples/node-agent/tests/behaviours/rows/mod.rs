@@ -1,15 +1,19 @@
 //! The behaviours by what they are about.
 
 mod conditions;
+mod downward_volumes;
+mod empty_dirs;
 mod endings;
 mod environment;
 mod ephemeral;
-mod files;
 mod hooks;
+mod hosts;
 mod housekeeping;
 mod init;
 mod lifetime;
+mod mounted;
 mod node;
+mod object_volumes;
 mod probes;
 mod restart;
 mod running;
@@ -17,6 +21,7 @@ mod security;
 mod sidecars;
 mod static_pods;
 mod streams;
+mod tokens;
 
 use crate::table::Row;
 
@@ -25,7 +30,11 @@ pub(crate) fn all() -> Vec<Row> {
     let mut rows = Vec::new();
     rows.extend(running::rows());
     rows.extend(endings::rows());
-    rows.extend(files::rows());
+    rows.extend(hosts::rows());
+    rows.extend(empty_dirs::rows());
+    rows.extend(object_volumes::rows());
+    rows.extend(downward_volumes::rows());
+    rows.extend(tokens::rows());
     rows.extend(environment::rows());
     rows.extend(hooks::rows());
     rows.extend(init::rows());
