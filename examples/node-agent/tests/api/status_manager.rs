@@ -276,6 +276,7 @@ async fn static_pod() {
         spec: pod.spec.clone(),
         ..Default::default()
     };
+    mirror.spec.get_or_insert_default().node_name = Some("node".into());
     mirror.metadata.name = Some("foo".into());
     mirror.metadata.annotations =
         Some([annotation("kubernetes.io/config.mirror", "12345678")].into());
