@@ -1,7 +1,5 @@
 //! The directories that an agent has before it does anything else.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use kubewright_cri::Runtime;
 use kubewright_cri::testing::FakeRuntime;
 use node_agent::agent::{Agent, AgentOptions, Dependencies};

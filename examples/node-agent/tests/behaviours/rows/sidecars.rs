@@ -252,6 +252,10 @@ async fn init_fails(world: World) -> Result<()> {
     world.pod("p", spec).await?;
     let pod = world.until("p", "it has ended", is_over).await?;
     ensure!(phase(&pod) == "Failed" && ended(&pod, "main").is_none());
-    ensure!(ended(&pod, "side").is_some(), "the sidecar was ended: {:?}", pod.status);
+    ensure!(
+        ended(&pod, "side").is_some(),
+        "the sidecar was ended: {:?}",
+        pod.status
+    );
     Ok(())
 }
