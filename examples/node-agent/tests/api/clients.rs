@@ -195,7 +195,7 @@ async fn a_heartbeat_finds_the_connection_of_the_one_before() {
     for _ in 0..3 {
         nodes.get("n").await.unwrap();
         // Between two of them, a connection is idle for longer than one may take.
-        tokio::time::sleep(2 * limit).await;
+        sleep(2 * limit).await;
     }
     assert_eq!(made.load(Ordering::Relaxed), 1);
 }

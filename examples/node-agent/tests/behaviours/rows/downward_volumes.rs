@@ -81,7 +81,7 @@ struct At {
 }
 
 impl At {
-    fn volume(&self, items: Value, mode: Option<u32>) -> Value {
+    fn volume(&self, items: &Value, mode: Option<u32>) -> Value {
         let source = json!({"items": items});
         let (kind, mut volume) = match self.form {
             Form::Alone => ("downwardAPI", source),
@@ -105,7 +105,7 @@ fn field(path: &str, field: &str) -> Value {
 
 async fn name(at: At) -> Result<()> {
     let volume = at.volume(
-        json!([
+        &json!([
             field("name", "metadata.name"),
             field("space", "metadata.namespace")
         ]),
@@ -122,7 +122,7 @@ async fn name(at: At) -> Result<()> {
 }
 
 async fn default_mode(at: At) -> Result<()> {
-    let volume = at.volume(json!([field("name", "metadata.name")]), Some(0o400));
+    let volume = at.volume(&json!([field("name", "metadata.name")]), Some(0o400));
     let printed = at
         .prints(json!({}), with_volume(volume, "stat -L -c %a name"))
         .await?;
@@ -133,7 +133,7 @@ async fn default_mode(at: At) -> Result<()> {
 async fn item_mode(at: At) -> Result<()> {
     let mut item = field("name", "metadata.name");
     item["mode"] = json!(0o400);
-    let volume = at.volume(json!([item, field("other", "metadata.name")]), None);
+    let volume = at.volume(&json!([item, field("other", "metadata.name")]), None);
     let printed = at
         .prints(json!({}), with_volume(volume, "stat -L -c %a name other"))
         .await?;
@@ -142,7 +142,7 @@ async fn item_mode(at: At) -> Result<()> {
 }
 
 async fn changes(at: At, what: &str) -> Result<()> {
-    let volume = at.volume(json!([field("file", &format!("metadata.{what}"))]), None);
+    let volume = at.volume(&json!([field("file", &format!("metadata.{what}"))]), None);
     let metadata = json!({what: {"key": "one"}});
     at.world
         .pod_with("p", metadata, watching(volume, "file"))
@@ -173,7 +173,10 @@ fn of_container(resource: &str, divisor: &str) -> Value {
 }
 
 async fn resource(at: At, resource: &str, divisor: &str, expected: &str) -> Result<()> {
-    let mut spec = with_volume(at.volume(of_container(resource, divisor), None), "cat file");
+    let mut spec = with_volume(
+        at.volume(&of_container(resource, divisor), None),
+        "cat file",
+    );
     spec["containers"][0]["resources"] = json!({
         "requests": {"cpu": "250m", "memory": "32Mi"},
         "limits": {"cpu": "1250m", "memory": "64Mi"},
@@ -184,7 +187,7 @@ async fn resource(at: At, resource: &str, divisor: &str, expected: &str) -> Resu
 }
 
 async fn defaults(at: At) -> Result<()> {
-    let volume = at.volume(of_container("limits.cpu", "1m"), None);
+    let volume = at.volume(&of_container("limits.cpu", "1m"), None);
     let printed = at
         .prints(json!({}), with_volume(volume, "cat file"))
         .await?;
@@ -194,7 +197,7 @@ async fn defaults(at: At) -> Result<()> {
 }
 
 async fn with_group(at: At) -> Result<()> {
-    let volume = at.volume(json!([field("name", "metadata.name")]), Some(0o440));
+    let volume = at.volume(&json!([field("name", "metadata.name")]), Some(0o440));
     let mut spec = with_volume(volume, "cat name; stat -L -c ' %a %g' name");
     spec["securityContext"] = json!({"runAsUser": 1001, "fsGroup": 1234});
     let printed = at.prints(json!({}), spec).await?;
