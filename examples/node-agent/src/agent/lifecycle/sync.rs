@@ -50,6 +50,11 @@ impl Parts {
         self.probes.add_pod(&pod);
         let result = self.run(&pod, &observed, &prepared, &token).await;
         result.record(&PodUid::of(&pod), &mut self.failures.lock());
+        if result.starts.iter().any(|start| start.result.is_err()) {
+            // People are told why a container waits now, and not when it has waited.
+            let status = self.pod_status(&pod, &observed, Course::Ongoing, None);
+            self.statuses.set_pod_status(&pod, status);
+        }
         if result.has_acted {
             self.pleg
                 .request_relist(&PodUid::of(&pod), &PodName::of(&pod));
