@@ -6,7 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 /// How long keys wait from failure to failure: twice as long each time, up to a limit.
 ///
-/// A key whose last failure is further away than twice the limit is forgotten.
+/// A key whose last failure is further away than twice the limit is forgotten, and so is one that
+/// was counted at a time that is yet to come: the clock was set back, and nobody is to wait for it to
+/// come round again. An event that is yet to come by the clock here counts from when it was counted.
 /// Synchronous: it keeps no clock and never waits. Answers to client-go's `flowcontrol.Backoff`.
 #[derive(Clone, Debug)]
 pub struct Backoff<K> {
@@ -34,7 +36,8 @@ impl<K: Eq + Hash> Backoff<K> {
 
     /// Counts a failure that happened at `event`, at `now`, and returns the new delay.
     pub fn fail(&mut self, key: K, event: Timestamp, now: Timestamp) -> Duration {
-        let before = self.fresh(&key, event).map(|entry| entry.delay);
+        let before = self.fresh(&key, event.min(now), now);
+        let before = before.map(|entry| entry.delay);
         let delay = before.map_or(self.initial, |delay| delay.saturating_mul(2).min(self.max));
         let updated_at = now;
         self.entries.insert(key, Entry { delay, updated_at });
@@ -42,20 +45,22 @@ impl<K: Eq + Hash> Backoff<K> {
     }
 
     /// The delay of a key after an event, if it has one that was not forgotten.
-    pub fn delay(&self, key: &K, event: Timestamp) -> Option<Duration> {
-        self.fresh(key, event).map(|entry| entry.delay)
+    pub fn delay(&self, key: &K, event: Timestamp, now: Timestamp) -> Option<Duration> {
+        self.fresh(key, event.min(now), now)
+            .map(|entry| entry.delay)
     }
 
     /// When a key that failed at `event` may go on; `None` if it may at `now`.
     pub fn expiry_since(&self, key: &K, event: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        let delay = self.delay(key, event)?;
-        let expiry = later(event, delay);
+        let entry = self.fresh(key, event.min(now), now)?;
+        let event = if event > now { entry.updated_at } else { event };
+        let expiry = later(event, entry.delay);
         (expiry > now).then_some(expiry)
     }
 
     /// When a key may go on after its last counted failure; `None` if it may at `now`.
     pub fn expiry_since_update(&self, key: &K, now: Timestamp) -> Option<Timestamp> {
-        let entry = self.fresh(key, now)?;
+        let entry = self.fresh(key, now, now)?;
         let expiry = later(entry.updated_at, entry.delay);
         (expiry > now).then_some(expiry)
     }
@@ -68,8 +73,9 @@ impl<K: Eq + Hash> Backoff<K> {
     /// Drops what would be forgotten anyway.
     pub fn collect_garbage(&mut self, now: Timestamp) {
         let horizon = self.horizon();
-        self.entries
-            .retain(|_, entry| now.duration_since(entry.updated_at) <= horizon);
+        self.entries.retain(|_, entry| {
+            entry.updated_at <= now && now.duration_since(entry.updated_at) <= horizon
+        });
     }
 
     /// How many keys are remembered.
@@ -82,8 +88,11 @@ impl<K: Eq + Hash> Backoff<K> {
         self.entries.is_empty()
     }
 
-    fn fresh(&self, key: &K, at: Timestamp) -> Option<&Entry> {
+    fn fresh(&self, key: &K, at: Timestamp, now: Timestamp) -> Option<&Entry> {
         let entry = self.entries.get(key)?;
+        if entry.updated_at > now {
+            return None;
+        }
         (at.duration_since(entry.updated_at) <= self.horizon()).then_some(entry)
     }
 

@@ -55,6 +55,16 @@ impl CrashLoop {
         }
     }
 
+    /// How many containers are remembered.
+    pub fn len(&self) -> usize {
+        self.backoff.len()
+    }
+
+    /// Whether no container is.
+    pub fn is_empty(&self) -> bool {
+        self.backoff.is_empty()
+    }
+
     /// Lets a container be started, or says how long it has to wait.
     ///
     /// To let it is to count: it is called once for each start.
@@ -78,7 +88,10 @@ impl CrashLoop {
         let finished_at = exited.finished_at.unwrap_or(exited.created_at);
         let key = Key::of(pod, container);
         if let Some(expiry) = self.backoff.expiry_since(&key, finished_at, now) {
-            let delay = self.backoff.delay(&key, finished_at).unwrap_or_default();
+            let delay = self
+                .backoff
+                .delay(&key, finished_at, now)
+                .unwrap_or_default();
             let Key {
                 uid,
                 pod,

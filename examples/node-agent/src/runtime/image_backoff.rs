@@ -74,7 +74,7 @@ impl ImageBackoffs {
         self.backoff.collect_garbage(now);
         let backoff = &self.backoff;
         self.causes
-            .retain(|key, _| backoff.delay(key, now).is_some());
+            .retain(|key, _| backoff.delay(key, now, now).is_some());
     }
 }
 

@@ -113,6 +113,27 @@ fn images_wait_per_pod() {
     );
 }
 
+#[test]
+fn a_clock_that_was_set_back_keeps_nobody_waiting() {
+    let mut backoff = Backoff::new(seconds(10), seconds(300));
+    assert_eq!(backoff.fail("web", at(7200), at(7200)), seconds(10));
+    assert_eq!(
+        backoff.expiry_since(&"web", at(7200), at(7201)),
+        Some(at(7210))
+    );
+    // Two hours back: what was counted is forgotten.
+    assert_eq!(backoff.expiry_since(&"web", at(7200), at(1)), None);
+    assert_eq!(backoff.expiry_since_update(&"web", at(1)), None);
+    // The events of one whose clock is ahead count from when they were counted, and do count.
+    assert_eq!(backoff.fail("web", at(7201), at(1)), seconds(10));
+    assert_eq!(backoff.expiry_since(&"web", at(7202), at(2)), Some(at(11)));
+    assert_eq!(backoff.expiry_since(&"web", at(7202), at(11)), None);
+    assert_eq!(backoff.fail("web", at(7211), at(11)), seconds(20));
+    backoff.fail("late", at(7200), at(7200));
+    backoff.collect_garbage(at(12));
+    assert_eq!(backoff.len(), 1);
+}
+
 proptest! {
     /// The delay is what a walk over all failures of the key says.
     #[test]
