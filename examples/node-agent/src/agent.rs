@@ -6,6 +6,7 @@
 //! [`run`](Agent::run) or [`run_once`](Agent::run_once).
 
 mod bootstrap;
+mod census;
 mod dependencies;
 mod error;
 mod garbage;
@@ -22,9 +23,11 @@ mod pod_status;
 mod pressures;
 mod run_once;
 mod servers;
+mod shutdown;
 mod volumes;
 
 pub use bootstrap::Agent;
+pub use census::Census;
 pub use dependencies::Dependencies;
 pub use error::AgentError;
 pub use options::AgentOptions;

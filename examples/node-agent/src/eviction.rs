@@ -19,7 +19,7 @@ mod usage;
 pub use engine::{EvictionEngine, MetThreshold};
 pub use host::{EvictionError, EvictionHost};
 pub use limits::local_storage_excess;
-pub use manager::{EvictionManager, EvictionOptions, KillPod, NodePressure};
+pub use manager::{EvictionManager, EvictionOptions, KillPod, NodePressure, is_evicted};
 pub use message::eviction_message;
 pub use node::{NodeHost, Reclaim};
 pub use ranking::rank;

@@ -9,6 +9,7 @@ use super::garbage::Deletions;
 use super::handler::Handler;
 use super::lifecycle::PodLifecycle;
 use super::parts::Parts;
+use super::shutdown::ShuttingDown;
 use super::{AgentError, AgentOptions, Dependencies, NodeView, Pressures};
 use crate::client::Clients;
 use crate::config::{Config, Gate};
@@ -221,6 +222,7 @@ impl Agent {
                 workers,
                 pressures: Pressures::default(),
                 deletions,
+                shutting_down: ShuttingDown::default(),
             }),
             drivers: Drivers {
                 sources,

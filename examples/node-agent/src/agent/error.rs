@@ -51,6 +51,9 @@ pub enum AgentError {
     /// A watch cannot be set up.
     #[error("a watch cannot be set up")]
     Informer(#[from] kubewright_informer::Error),
+    /// A part of the agent has died, and nothing goes on without it.
+    #[error("a part of the agent has died")]
+    Died(#[source] tokio::task::JoinError),
     /// A server cannot be had.
     #[error("a server of the agent cannot be had")]
     Server(#[from] ServerError),

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::garbage::Deletions;
 use super::parts::Parts;
+use super::shutdown::ShuttingDown;
 use crate::admission::{NodeFacts, Rejection, admit};
 use crate::deadline::is_past_deadline;
 use crate::event::pod_reference;
@@ -23,6 +24,7 @@ pub(super) struct Handler {
     pub(super) workers: WorkerPool,
     pub(super) pressures: super::Pressures,
     pub(super) deletions: Deletions,
+    pub(super) shutting_down: ShuttingDown,
 }
 
 impl SyncHandler for Handler {
@@ -65,6 +67,10 @@ impl SyncHandler for Handler {
                 self.poke(&pod, UpdateKind::Update);
                 continue;
             }
+            if !self.parts.ready.all() {
+                // Another source may have it. If none has, the next clean-up ends it.
+                continue;
+            }
             let kill = Kill {
                 cause: KillCause::Removed,
                 grace: None,
@@ -85,6 +91,10 @@ impl SyncHandler for Handler {
             // Whether it is ready may depend on conditions that others have set.
             if needs_readiness_reconcile(&pod) {
                 self.poke(&pod, UpdateKind::Sync);
+            }
+            // What is left of one that was evicted is in the way of others.
+            if crate::eviction::is_evicted(&pod) {
+                self.clean_up_pod(&PodUid::of(&pod));
             }
         }
     }
@@ -147,6 +157,13 @@ impl SyncHandler for Handler {
 }
 
 impl Handler {
+    /// Removes all dead containers of a pod.
+    fn clean_up_pod(&self, uid: &PodUid) {
+        if let Some(Ok(observed)) = self.parts.cache.get(uid) {
+            self.deletions.delete(dead_containers(&observed, None, 0));
+        }
+    }
+
     /// Tells the worker of a pod, or of the static pod that a mirror stands for.
     fn poke(&self, either: &Pod, kind: UpdateKind) {
         let (pod, mirror) = self.parts.pod_and_mirror(either);
@@ -172,6 +189,7 @@ impl Handler {
 
     /// Whether the node takes a pod beside these.
     pub(super) fn admit(&self, pod: &Pod, others: &[Arc<Pod>]) -> Result<(), Rejection> {
+        self.shutting_down.admit()?;
         let pressures = self.pressures.now();
         let facts = NodeFacts {
             node: &self.parts.node(),

@@ -40,22 +40,23 @@ impl Handler {
 
         let listed = parts.runtime.list_pods().await;
         let listed = listed.context("the pods of the runtime cannot be listed")?;
-        self.kill_orphans(&listed, |uid| {
-            known
-                .get(uid)
-                .is_some_and(|worker| !worker.is_orphan || worker.has_config)
-        });
         self.remove_orphaned_mirrors().await;
         self.remove_orphaned_files(&wanted, &listed).await;
 
         // Those whose worker is gone begin anew: a static pod has the same uid when it comes back.
+        // It is before orphans are looked for, since then what runs of them is theirs.
+        let mut begun = HashSet::new();
         for pod in pods {
             let uid = PodUid::of(&pod);
-            if known.contains_key(&uid) || is_terminal(&pod) {
-                continue;
+            if !known.contains_key(&uid) && !is_terminal(&pod) && self.begin(&pod) {
+                begun.insert(uid);
             }
-            self.begin(&pod);
         }
+        self.kill_orphans(&listed, |uid| {
+            let worker = known.get(uid);
+            begun.contains(uid)
+                || worker.is_some_and(|worker| !worker.is_orphan || worker.has_config)
+        });
         parts.runtime.collect_garbage();
         Ok(())
     }
@@ -134,21 +135,21 @@ impl Handler {
         }
     }
 
-    /// Has a pod begin that has no worker, if the node takes it.
-    fn begin(&self, pod: &Arc<Pod>) {
+    /// Has a pod begin that has no worker, if the node takes it; whether it does.
+    fn begin(&self, pod: &Arc<Pod>) -> bool {
         let uid = PodUid::of(pod);
         // One that was rejected stays so.
         let last = self.parts.statuses.status(&uid);
         if last.is_some_and(|status| crate::pod::is_phase_terminal(status.phase.as_deref())) {
-            return;
+            return false;
         }
         let others = self.active_pods(Some(&uid));
-        match self.admit(pod, &others) {
-            Ok(()) => {
-                self.parts.objects.register_pod(pod);
-                self.tell(pod, UpdateKind::Create);
-            }
-            Err(rejection) => self.reject(pod, &rejection),
+        if let Err(rejection) = self.admit(pod, &others) {
+            self.reject(pod, &rejection);
+            return false;
         }
+        self.parts.objects.register_pod(pod);
+        self.tell(pod, UpdateKind::Create);
+        true
     }
 }

@@ -1,23 +1,33 @@
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use super::parts::Parts;
+use super::shutdown::is_graceful;
 use super::{Agent, AgentError};
-use crate::node::{CriObserver, LeaseConfig, NodeLease, NodeReporter, ReporterConfig};
+use crate::node::{CriObserver, LeaseConfig, NodeLease, NodeReporter, NodeWatch, ReporterConfig};
+use crate::pod::{PodName, is_static};
+
+/// How often it is seen whether the node is registered.
+const REGISTRATION_PERIOD: Duration = Duration::from_millis(100);
 
 impl Agent {
     /// Runs pods until the token is cancelled, or a part that nothing goes on without has died.
     ///
-    /// Containers run on when it ends: the next agent finds them. Turns of pods that are under way
+    /// Containers run on when it ends: the next agent finds them. But if the configuration has a
+    /// `shutdownGracePeriod`, all pods are ended first, within that time. Turns of pods that are under way
     /// are cancelled, and the last events are written. All tasks are joined.
     ///
     /// Answers to kubelet's `Run`.
     ///
     /// # Errors
     ///
-    /// The directories of the agent cannot be made.
+    /// The directories of the agent cannot be made, or a part of it has died.
     ///
     /// # Cancel safety
     ///
@@ -25,7 +35,11 @@ impl Agent {
     /// there.
     pub async fn run(self, token: CancellationToken) -> Result<(), AgentError> {
         self.make_directories()?;
-        let stop = token.child_token();
+        // Without a graceful shutdown it is told at once.
+        let stop = match is_graceful(&self.parts.config) {
+            true => CancellationToken::new(),
+            false => token.child_token(),
+        };
         // What is told in the end is written after all else has stopped.
         let rest = CancellationToken::new();
         let (mut tasks, mut last) = (JoinSet::new(), JoinSet::new());
@@ -33,6 +47,7 @@ impl Agent {
             let rest = rest.clone();
             last.spawn(async move { events.run(rest).await });
         }
+        let mirrored = self.watch.clone();
         if let Some(clients) = &self.clients {
             if let Some(watch) = self.watch.clone() {
                 let stop = stop.clone();
@@ -49,7 +64,10 @@ impl Agent {
                 parts.health.clone(),
                 parts.config.root_dir.clone(),
             );
-            let observer = observer.with_pressure(move || pressures.conditions());
+            let shutting_down = self.handler.shutting_down.clone();
+            let observer = observer
+                .with_pressure(move || pressures.conditions())
+                .with_shutdown(move || shutting_down.problem());
             let config = ReporterConfig::of(&parts.config, parts.clock.clone(), self.options.seed);
             let mut reporter = NodeReporter::new(
                 clients.main.clone(),
@@ -89,10 +107,25 @@ impl Agent {
             &self.options,
             &stop,
         );
+        if let Some(watch) = mirrored {
+            tasks.spawn(mirror_static_pods(self.parts.clone(), watch, stop.clone()));
+        }
         let (handler, sync_loop) = (self.handler, self.drivers.sync_loop);
+        if is_graceful(&handler.parts.config) {
+            let (handler, stop, token) = (handler.clone(), stop.clone(), token.clone());
+            tasks.spawn(async move {
+                // It is of no use without the other parts.
+                let asked = stop.run_until_cancelled(token.cancelled()).await;
+                if asked.is_some() {
+                    stop.run_until_cancelled(handler.shut_down()).await;
+                    stop.cancel();
+                }
+            });
+        }
         let stop_of_loop = stop.clone();
         tasks.spawn(async move { sync_loop.run(&*handler, stop_of_loop).await });
 
+        let mut died = None;
         while let Some(ended) = tasks.join_next().await {
             match ended {
                 Ok(()) if !stop.is_cancelled() => tracing::debug!("a part of the agent has ended"),
@@ -100,12 +133,13 @@ impl Agent {
                 Err(error) => {
                     tracing::error!(%error, "a part of the agent has died");
                     stop.cancel();
+                    died.get_or_insert(error);
                 }
             }
         }
         rest.cancel();
         while last.join_next().await.is_some() {}
-        Ok(())
+        died.map_or(Ok(()), |error| Err(AgentError::Died(error)))
     }
 
     pub(super) fn make_directories(&self) -> Result<(), AgentError> {
@@ -120,4 +154,29 @@ impl Agent {
         }
         Ok(())
     }
+}
+
+/// Makes the mirrors of static pods as soon as the node is registered: their first syncs came too
+/// early for that, and their next ones are far off.
+///
+/// Answers to kubelet's `fastStaticPodsRegistration`.
+async fn mirror_static_pods(parts: Arc<Parts>, watch: NodeWatch, stop: CancellationToken) {
+    let work = async {
+        let Some(mirrors) = &parts.mirrors else {
+            return;
+        };
+        let mut looks = interval(REGISTRATION_PERIOD);
+        while watch.node().is_none() {
+            looks.tick().await;
+        }
+        let pods: Vec<_> = parts.pods.lock().pods().cloned().collect();
+        for pod in pods.iter().filter(|pod| is_static(pod)) {
+            let (_, mirror) = parts.pod_and_mirror(pod);
+            if let Err(error) = mirrors.reconcile(pod, mirror.as_deref()).await {
+                // The next sync of the pod tries again.
+                tracing::warn!(pod = %PodName::of(pod), %error, "a static pod has no mirror");
+            }
+        }
+    };
+    stop.run_until_cancelled(Box::pin(work)).await;
 }

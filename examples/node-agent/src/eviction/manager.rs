@@ -15,7 +15,7 @@ use super::{
 };
 use crate::config::Threshold;
 use crate::event::{EventRecorder, pod_reference};
-use crate::pod::{PodUid, is_critical};
+use crate::pod::{FAILED, PodUid, is_critical};
 use crate::status::Eviction;
 use crate::worker::{Kill, KillCause};
 
@@ -24,6 +24,14 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// Why pods are evicted, in their statuses and in events.
 const EVICTED: &str = "Evicted";
+
+/// Whether a pod was evicted, by its status.
+pub fn is_evicted(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    status.is_some_and(|status| {
+        status.phase.as_deref() == Some(FAILED) && status.reason.as_deref() == Some(EVICTED)
+    })
+}
 
 /// Ends a pod. It is told, and not waited for.
 pub type KillPod = Arc<dyn Fn(&Arc<Pod>, Kill) + Send + Sync>;

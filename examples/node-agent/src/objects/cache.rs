@@ -65,6 +65,11 @@ impl<K: Send + Sync + 'static> ObjectCache<K> {
         }
     }
 
+    /// How many objects are referred to.
+    pub(super) fn len(&self) -> usize {
+        self.shared.entries.lock().len()
+    }
+
     /// A pod refers to these objects from now on, and no longer to those.
     pub(super) fn refer(
         &self,

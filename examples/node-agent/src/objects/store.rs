@@ -188,6 +188,16 @@ impl ObjectStore {
         snapshot
     }
 
+    /// How many pods have registered what they refer to.
+    pub fn pods(&self) -> usize {
+        self.shared.pods.lock().len()
+    }
+
+    /// How many config maps and secrets are referred to.
+    pub fn objects(&self) -> usize {
+        self.shared.config_maps.len() + self.shared.secrets.len()
+    }
+
     /// How many tokens are kept.
     pub fn tokens(&self) -> usize {
         self.shared.tokens.len()

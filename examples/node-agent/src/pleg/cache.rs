@@ -70,6 +70,16 @@ impl PodCache {
         Stamp(self.shared.last.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
+    /// How many pods the runtime has anything of.
+    pub fn len(&self) -> usize {
+        self.shared.state.lock().pods.len()
+    }
+
+    /// Whether it has nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// What was said last of a pod; `None` if the runtime has nothing of it, as far as is known.
     pub fn get(&self, uid: &PodUid) -> Option<Observation> {
         let state = self.shared.state.lock();

@@ -134,6 +134,11 @@ impl RuntimeManager {
         self.inner.images.collect_garbage();
     }
 
+    /// How many containers have crashed not long ago.
+    pub fn crashed(&self) -> usize {
+        self.inner.crash_loop.lock().len()
+    }
+
     /// The handle on the runtime itself, for calls that need no managing.
     pub fn runtime(&self) -> &Runtime {
         &self.inner.runtime

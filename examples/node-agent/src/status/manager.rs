@@ -138,9 +138,26 @@ impl StatusManager {
         });
     }
 
+    /// How many pods something is known of.
+    pub fn len(&self) -> usize {
+        self.shared.cache.lock().len()
+    }
+
+    /// Whether nothing is known of any pod.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Forgets all pods but these.
     pub fn remove_orphaned(&self, keep: &HashSet<PodUid>) {
         self.shared.cache.lock().retain(|uid| keep.contains(uid));
+    }
+
+    /// Whether something was said that the API server was not told.
+    pub fn has_news(&self) -> bool {
+        let pods = self.shared.pods.lock();
+        let due = self.shared.cache.lock().due(&pods, cache::Scope::Changed);
+        !due.is_empty()
     }
 
     /// Whether the API server says something else of a pod than what was said here last.

@@ -41,6 +41,16 @@ impl StartFailures {
         }
     }
 
+    /// How many pods have a container that could not be started.
+    pub fn len(&self) -> usize {
+        self.by_pod.len()
+    }
+
+    /// Whether no pod has one.
+    pub fn is_empty(&self) -> bool {
+        self.by_pod.is_empty()
+    }
+
     /// Forgets all pods but those that are wanted.
     pub fn retain(&mut self, is_wanted: impl Fn(&PodUid) -> bool) {
         self.by_pod.retain(|uid, _| is_wanted(uid));

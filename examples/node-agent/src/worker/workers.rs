@@ -41,6 +41,16 @@ impl PodWorkers {
         }
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
     /// What is known of the worker of a uid.
     pub fn get(&self, uid: &PodUid) -> Option<&WorkerState> {
         self.states.get(uid)

@@ -60,6 +60,11 @@ pub(super) struct Write {
 }
 
 impl StatusCache {
+    /// How many pods something is known of.
+    pub(super) fn len(&self) -> usize {
+        self.statuses.len().max(self.written.len())
+    }
+
     pub(super) fn status(&self, uid: &PodUid) -> Option<Arc<PodStatus>> {
         Some(Arc::clone(&self.statuses.get(uid)?.status))
     }

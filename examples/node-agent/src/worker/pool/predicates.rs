@@ -14,6 +14,16 @@ impl WorkerPool {
         self.shared.sync_known_pods(desired)
     }
 
+    /// How many workers there are.
+    pub fn len(&self) -> usize {
+        self.shared.ask(crate::worker::PodWorkers::len)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether all containers of a pod have ended, for good.
     pub fn is_pod_known_terminated(&self, uid: &PodUid) -> bool {
         self.shared

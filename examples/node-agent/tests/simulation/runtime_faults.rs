@@ -1,0 +1,232 @@
+//! The runtime goes away, is slow, and loses calls.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kubewright_cri::testing::{Behaviour, Fault};
+use serde_json::{Value, json};
+
+use crate::world::{World, app};
+
+/// The calls whose loss may leave something behind. Others only look.
+const EFFECTIVE: [&str; 9] = [
+    "RunPodSandbox",
+    "PullImage",
+    "CreateContainer",
+    "StartContainer",
+    "StopContainer",
+    "StopPodSandbox",
+    "RemoveContainer",
+    "RemovePodSandbox",
+    "ExecSync",
+];
+
+/// Calls that only look; some of them.
+const LOOKS: [&str; 4] = [
+    "ListPodSandbox",
+    "ContainerStatus",
+    "PodSandboxStatus",
+    "ImageStatus",
+];
+
+fn spec() -> Value {
+    json!({
+        "terminationGracePeriodSeconds": 3,
+        "initContainers": [
+            {"name": "init", "image": "i"},
+            {"name": "side", "image": "i", "restartPolicy": "Always"},
+        ],
+        "containers": [{
+            "name": "app",
+            "image": "j",
+            "lifecycle": {
+                "postStart": {"exec": {"command": ["a"]}},
+                "preStop": {"exec": {"command": ["b"]}},
+            },
+        }],
+    })
+}
+
+async fn world(seed: u64) -> World {
+    let world = World::new(seed).await;
+    world
+        .runtime
+        .behave("init", Behaviour::exits(Duration::from_secs(1), 0));
+    world.runtime.take_calls();
+    world
+}
+
+/// A pod comes, one of its containers is killed, and it goes.
+async fn life(world: &mut World) {
+    world.create("web", spec()).await;
+    world
+        .until(200, "it is ready", |view| view.is_ready("web"))
+        .await;
+    let before = world.view().await.restarts("web", "app");
+    world.runtime.exit(&world.container_id("web", "app"), 137);
+    world
+        .until(200, "it is ready again", |view| {
+            view.is_ready("web") && view.restarts("web", "app") > before
+        })
+        .await;
+    world.delete("web").await;
+    world.until_gone(200, "web").await;
+    world.pass_by(130, 10).await;
+    let view = world.view().await;
+    assert!(
+        view.containers.is_empty() && view.sandboxes.is_empty(),
+        "{}",
+        view.told()
+    );
+}
+
+/// How often each call comes in a life that nothing befalls.
+async fn count(methods: &[&'static str]) -> BTreeMap<&'static str, usize> {
+    let mut world = world(1).await;
+    life(&mut world).await;
+    let calls = world.runtime.calls();
+    let of = |method: &str| calls.iter().filter(|call| call.method == method).count();
+    let counts = methods.iter().map(|method| (*method, of(method)));
+    counts.collect()
+}
+
+async fn lose_each(methods: &[&'static str], most: usize) {
+    let counts = count(methods).await;
+    for (method, count) in counts {
+        for index in 0..count.min(most) {
+            for is_done in [false, true] {
+                let mut world = world(1).await;
+                for _ in 0..index {
+                    world.runtime.fault(method, Fault::Delayed(Duration::ZERO));
+                }
+                let fault = if is_done {
+                    Fault::Lost
+                } else {
+                    Fault::unavailable()
+                };
+                world.runtime.fault(method, fault);
+                eprintln!("{method} {index}, lost after: {is_done}");
+                life(&mut world).await;
+                world.stop().await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_call_that_does_something_is_lost_before_and_after() {
+    lose_each(&EFFECTIVE, usize::MAX).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_only_look_are_lost() {
+    lose_each(&LOOKS, 5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_hangs() {
+    for method in [
+        "RunPodSandbox",
+        "StartContainer",
+        "StopContainer",
+        "ListContainers",
+    ] {
+        let mut world = world(2).await;
+        eprintln!("{method} hangs");
+        // While it is waited for, the status is what it was before.
+        world.watchdog.lag = Duration::from_secs(180);
+        world.watchdog.leak = Duration::from_secs(240);
+        world
+            .runtime
+            .fault(method, Fault::Delayed(Duration::from_secs(3600)));
+        world.create("web", spec()).await;
+        world
+            .until(400, "it is ready", |view| view.is_ready("web"))
+            .await;
+        world.delete("web").await;
+        world.until_gone(400, "web").await;
+        world.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_runtime_is_restarted_at_any_point() {
+    // How long after the pod was created it goes away, and for how long.
+    for (after, lasts) in [
+        (0, 5_000),
+        (1, 5_000),
+        (500, 5_000),
+        (1_000, 70_000),
+        (1_500, 5_000),
+        (3_000, 70_000),
+        (3_000, 300_000),
+    ] {
+        let mut world = world(3).await;
+        world.create("web", spec()).await;
+        world.step_by(Duration::from_millis(after)).await;
+        world.runtime_goes();
+        world.step_by(Duration::from_millis(lasts)).await;
+        world.runtime_comes();
+        world
+            .until(60, "it is ready", |view| view.is_ready("web"))
+            .await;
+        assert_eq!(
+            world.view().await.restarts("web", "app"),
+            0,
+            "{after} {lasts}"
+        );
+
+        world.delete("web").await;
+        world.step_by(Duration::from_millis(after)).await;
+        world.runtime_goes();
+        world.step_by(Duration::from_millis(lasts)).await;
+        world.runtime_comes();
+        world.until_gone(60, "web").await;
+        world.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn containers_die_while_the_runtime_is_away() {
+    let mut world = world(4).await;
+    world.run("web", app()).await;
+    let id = world.container_id("web", "app");
+    world.runtime_goes();
+    world.pass(60).await;
+    assert!(
+        !world.is_node_ready().await,
+        "the node tells that its runtime is away"
+    );
+    world.runtime.exit(&id, 1);
+    world.runtime_comes();
+    world
+        .until(30, "it is started again", |view| {
+            view.restarts("web", "app") == 1 && view.is_ready("web")
+        })
+        .await;
+    assert!(world.is_node_ready().await);
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_runtime_is_waited_for() {
+    let mut world = world(5).await;
+    for method in EFFECTIVE
+        .into_iter()
+        .chain(LOOKS)
+        .chain(["ListContainers", "Status"])
+    {
+        for _ in 0..400 {
+            world
+                .runtime
+                .fault(method, Fault::Delayed(Duration::from_secs(2)));
+        }
+    }
+    world.create("web", spec()).await;
+    world
+        .until(180, "it is ready", |view| view.is_ready("web"))
+        .await;
+    world.delete("web").await;
+    world.until_gone(120, "web").await;
+    world.stop().await;
+}

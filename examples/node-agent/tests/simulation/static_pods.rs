@@ -1,0 +1,171 @@
+//! Pods of files, and their mirrors.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::world::{NODE, World};
+
+fn manifest(image: &str) -> String {
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web"},
+        "spec": {
+            "terminationGracePeriodSeconds": 2,
+            "containers": [{"name": "app", "image": image}],
+        },
+    });
+    pod.to_string()
+}
+
+fn name() -> String {
+    format!("web-{NODE}")
+}
+
+async fn world(seed: u64) -> (World, PathBuf) {
+    let mut world = World::idle(seed).await;
+    let directory = world.root.path().join("manifests");
+    fs::create_dir_all(&directory).unwrap();
+    world.config.static_pod_path = Some(directory.clone());
+    world.config.file_check_frequency = Duration::from_secs(1);
+    world.statics.insert(name());
+    (world, directory)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_static_pod_runs_and_is_shown_by_a_mirror() {
+    let (mut world, directory) = world(1).await;
+    let file = directory.join("web.json");
+    fs::write(&file, manifest("i:1")).unwrap();
+    world.start().await;
+    world
+        .until(30, "its mirror is ready", |view| view.is_ready(&name()))
+        .await;
+    let id = world.container_id(&name(), "app");
+
+    // Whoever deletes the mirror deletes nothing else.
+    let uid = world.pods().get(&name()).await.unwrap().metadata.uid;
+    for grace in [None, Some(0)] {
+        world.delete_within(&name(), grace).await;
+        world
+            .until(40, "there is another mirror", |view| {
+                let mirror = view.pod(&name());
+                mirror.is_some_and(|it| {
+                    it.metadata.uid != uid && it.metadata.deletion_timestamp.is_none()
+                }) && view.is_ready(&name())
+            })
+            .await;
+        assert_eq!(world.container_id(&name(), "app"), id);
+    }
+
+    // A change of the file is another pod.
+    fs::write(&file, manifest("i:2")).unwrap();
+    world
+        .until(60, "the changed one runs", |view| {
+            view.is_ready(&name())
+                && view.running(&name()).len() == 1
+                && view
+                    .container(&name(), "app")
+                    .is_some_and(|it| it.image.contains("i:2"))
+        })
+        .await;
+    assert_ne!(world.container_id(&name(), "app"), id);
+
+    // The agent is killed; the pod is not.
+    let id = world.container_id(&name(), "app");
+    world.kill().await;
+    world.start().await;
+    world.pass(60).await;
+    assert_eq!(world.container_id(&name(), "app"), id);
+    assert!(world.view().await.is_ready(&name()));
+
+    fs::remove_file(&file).unwrap();
+    world.statics.clear();
+    world.until_gone(30, &name()).await;
+    fs::write(&file, manifest("i:2")).unwrap();
+    world.statics.insert(name());
+    world
+        .until(40, "it is back", |view| view.is_ready(&name()))
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_removed_and_comes_back_at_once() {
+    let (mut world, directory) = world(2).await;
+    let file = directory.join("web.json");
+    fs::write(&file, manifest("i:1")).unwrap();
+    world.start().await;
+    world
+        .until(30, "it is ready", |view| view.is_ready(&name()))
+        .await;
+    let id = world.container_id(&name(), "app");
+    fs::remove_file(&file).unwrap();
+    world.step_by(Duration::from_secs(2)).await;
+    fs::write(&file, manifest("i:1")).unwrap();
+    world
+        .until(60, "it runs again", |view| {
+            view.is_ready(&name())
+                && view
+                    .containers
+                    .iter()
+                    .any(|it| it.id != id && it.state == 1)
+        })
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_without_a_server_runs_static_pods() {
+    let (mut world, directory) = world(3).await;
+    world.is_alone = true;
+    let file = directory.join("web.json");
+    fs::write(&file, manifest("i:1")).unwrap();
+    world.start().await;
+    world
+        .until(10, "it runs", |view| view.running(&name()) == ["app"])
+        .await;
+    world.runtime.exit(&world.container_id(&name(), "app"), 1);
+    world.pass(5).await;
+    assert_eq!(world.view().await.running(&name()), ["app"]);
+    world.kill().await;
+    let id = world.container_id(&name(), "app");
+    world.start().await;
+    world.pass(30).await;
+    assert_eq!(world.container_id(&name(), "app"), id);
+    fs::write(&file, manifest("i:2")).unwrap();
+    world
+        .until(30, "the changed one runs", |view| {
+            view.running(&name()).len() == 1
+                && view
+                    .containers
+                    .iter()
+                    .any(|it| it.state == 1 && it.id != id)
+        })
+        .await;
+    fs::remove_file(&file).unwrap();
+    world.statics.clear();
+    world
+        .until(20, "it is gone", |view| view.running(&name()).is_empty())
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_is_wrong_stops_no_other() {
+    let (mut world, directory) = world(4).await;
+    fs::write(directory.join("a.json"), "{ this is no pod").unwrap();
+    let unnamed = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {}});
+    fs::write(directory.join("b.json"), unnamed.to_string()).unwrap();
+    fs::write(directory.join("web.json"), manifest("i:1")).unwrap();
+    world.start().await;
+    world
+        .until(30, "the good one is ready", |view| view.is_ready(&name()))
+        .await;
+    world.pass(60).await;
+    assert_eq!(world.view().await.pods.len(), 1);
+    world.stop().await;
+}
