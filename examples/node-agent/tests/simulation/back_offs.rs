@@ -1,8 +1,10 @@
 //! What fails is tried again after longer and longer times.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kubewright_cri::testing::{Behaviour, Fault};
+use kubewright_cri::testing::{Behaviour, Exec, Fault};
 use serde_json::json;
 use tonic::Status;
 
@@ -111,12 +113,11 @@ async fn an_image_that_is_nowhere_is_asked_for_later_and_later() {
 #[tokio::test(start_paused = true)]
 async fn a_container_whose_liveness_fails_is_restarted() {
     let mut world = World::new(3).await;
-    let is_well = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let is_well = Arc::new(AtomicBool::new(true));
     let asked = is_well.clone();
-    world.runtime.on_exec(move |_, _| {
-        let mut exec = kubewright_cri::testing::Exec::default();
-        exec.exit_code = i32::from(!asked.load(std::sync::atomic::Ordering::Relaxed));
-        exec
+    world.runtime.on_exec(move |_, _| Exec {
+        exit_code: i32::from(!asked.load(Ordering::Relaxed)),
+        ..Exec::default()
     });
     let spec = json!({
         "terminationGracePeriodSeconds": 5,
@@ -130,7 +131,7 @@ async fn a_container_whose_liveness_fails_is_restarted() {
     world.run("web", spec).await;
     world.pass(30).await;
     assert_eq!(world.view().await.restarts("web", "app"), 0);
-    is_well.store(false, std::sync::atomic::Ordering::Relaxed);
+    is_well.store(false, Ordering::Relaxed);
     world
         .until(20, "it is not ready", |view| !view.is_ready("web"))
         .await;
@@ -139,7 +140,7 @@ async fn a_container_whose_liveness_fails_is_restarted() {
             view.restarts("web", "app") == 1
         })
         .await;
-    is_well.store(true, std::sync::atomic::Ordering::Relaxed);
+    is_well.store(true, Ordering::Relaxed);
     world
         .until(30, "it is ready again", |view| view.is_ready("web"))
         .await;
