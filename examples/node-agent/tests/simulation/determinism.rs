@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::world::{World, app};
 
-/// What the agent asked of the runtime and wrote to the API server, by what it was about.
+/// What the agent asked of the runtime, and what it says in the end, by what it is about.
 ///
 /// Files are worked on by threads, so that in which order it comes to two pods within one instant is
 /// up to the machine; what it does about one of them is not.
@@ -18,7 +18,6 @@ type History = BTreeMap<String, Vec<String>>;
 async fn history(seed: u64) -> History {
     let begin = Instant::now();
     let mut world = World::idle(seed).await;
-    let calls = world.server.record();
     world.start().await;
     world.until_ready().await;
     world
@@ -62,12 +61,11 @@ async fn history(seed: u64) -> History {
         };
         history.entry(about).or_default().push(told);
     }
-    for call in calls.take_writes() {
-        if call.resource == "pods" {
-            let about = format!("pod {}", call.name.clone().unwrap_or_default());
-            let told = format!("{call} {}", String::from_utf8_lossy(&call.body));
-            history.entry(about).or_default().push(told);
-        }
+    // How many of the statuses of one instant are written one by one is up to the machine, too.
+    for pod in world.view().await.pods {
+        let about = format!("pod {}", pod.metadata.name.unwrap_or_default());
+        let told = serde_json::to_string(&pod.status).unwrap();
+        history.entry(about).or_default().push(told);
     }
     world.stop().await;
     history
