@@ -78,7 +78,7 @@ async fn a_probe_finds_nobody_at_its_port() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_panics_costs_nobody_else_anything() {
+async fn a_startup_probe_that_fails_costs_nobody_else_anything() {
     let mut world = World::new(4).await;
     world.runtime.on_exec(|_, _| Exec {
         exit_code: 1,
