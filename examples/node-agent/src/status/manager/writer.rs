@@ -137,7 +137,10 @@ impl StatusWriter {
         } else {
             Containers::Stopped
         };
-        let new = merge(&pod, &old, (*write.status).clone(), containers);
+        // They may have ended since this was taken: what is said of them by now is how.
+        let newest = self.manager.shared.cache.lock().status(&write.uid);
+        let status = newest.unwrap_or_else(|| write.status.clone());
+        let new = merge(&pod, &old, (*status).clone(), containers);
         let Some(status) = strategic(&canonical(&old), &canonical(&new)) else {
             return Ok(pod);
         };
