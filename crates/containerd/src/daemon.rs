@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::{cni_conflist, containerd_toml};
 use crate::layout::archive;
-use crate::{Error, Image, Options, Requirements};
+use crate::{Error, Image, Options, Requirements, shims};
 
 /// How long the daemon may take to answer.
 const START: Duration = Duration::from_secs(30);
@@ -143,6 +143,7 @@ impl Containerd {
             let removed = runtime.remove_pod_sandbox(&sandbox.id).await;
             removed.map_err(Error::Clear)?;
         }
+        shims::gone(&self.directory().join("containerd.sock")).await;
         self.kill().await?;
         for mount in mounts_below(self.directory())?.into_iter().rev() {
             let unmounted = unmount(&mount, UnmountFlags::DETACH);

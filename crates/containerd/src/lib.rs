@@ -33,6 +33,7 @@ mod error;
 mod image;
 mod layout;
 mod requirements;
+mod shims;
 
 pub use config::Options;
 pub use daemon::Containerd;

@@ -80,6 +80,12 @@ async fn a_pod_lives_and_outlives_the_daemon() {
     let directory = containerd.directory().to_owned();
     containerd.stop().await.unwrap();
     assert!(!directory.exists());
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let arguments = String::from_utf8_lossy(&arguments).into_owned();
+        let is_left = arguments.contains(&directory.display().to_string());
+        assert!(!is_left, "{arguments}");
+    }
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
     assert!(!mounts.contains(&directory.display().to_string()));
 }
