@@ -81,8 +81,8 @@ fn before(order: &[String], first: &str, second: &str) -> Result<()> {
     let (Some(one), Some(two)) = (place(first), place(second)) else {
         anyhow::bail!("{first} or {second} is not in {order:?}");
     };
-    // Those that come true at one time are seen at one time, in no order.
-    ensure!(one < two || order.len() > two, "{order:?}");
+    // Those that come true at one time are seen in the order in which the status has them.
+    ensure!(one < two, "{order:?}");
     Ok(())
 }
 
