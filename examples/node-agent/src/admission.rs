@@ -18,12 +18,13 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
+use crate::node::Pressure;
 use crate::pod::check_supported;
 use crate::security::sysctls;
 
 pub use affinity::matches_affinity;
 pub use ports::has_free_ports;
-pub use pressure::NodePressure;
+pub use pressure::check_pressure;
 pub use resources::{Shortage, shortages};
 pub use taints::{is_tolerated, untolerated_taint};
 
@@ -43,7 +44,7 @@ pub struct NodeFacts<'a> {
     /// Its labels, taints, name and allocatable resources.
     pub node: &'a Node,
     /// What it runs short of.
-    pub pressures: &'a [NodePressure],
+    pub pressures: &'a [Pressure],
 }
 
 impl Rejection {
@@ -75,7 +76,7 @@ impl Rejection {
 /// The first thing that speaks against it.
 pub fn admit(pod: &Pod, others: &[Arc<Pod>], facts: NodeFacts<'_>) -> Result<(), Rejection> {
     check_supported(pod).map_err(|it| Rejection::new("UnsupportedField", it.to_string()))?;
-    pressure::check(pod, facts.pressures)?;
+    check_pressure(pod, facts.pressures)?;
     if let Some(spec) = &pod.spec {
         sysctls(spec).map_err(|it| Rejection::new("SysctlForbidden", it.to_string()))?;
     }

@@ -20,7 +20,6 @@ mod node_view;
 mod options;
 mod parts;
 mod pod_status;
-mod pressures;
 mod run_once;
 mod servers;
 mod shutdown;
@@ -35,4 +34,3 @@ pub use run_once::{RunOnceError, RunPodResult};
 pub use servers::Servers;
 
 use node_view::NodeView;
-use pressures::Pressures;

@@ -19,9 +19,11 @@ mod usage;
 pub use engine::{EvictionEngine, MetThreshold};
 pub use host::{EvictionError, EvictionHost};
 pub use limits::local_storage_excess;
-pub use manager::{EvictionManager, EvictionOptions, KillPod, NodePressure, is_evicted};
+pub use manager::{
+    ActivePods, EvictionManager, EvictionOptions, EvictionParts, KillPod, is_evicted,
+};
 pub use message::eviction_message;
 pub use node::{NodeHost, Reclaim};
 pub use ranking::rank;
-pub use signal::{Observation, Observations, Pressure, Signal, Starved};
+pub use signal::{Observation, Observations, Signal, Starved};
 pub use usage::{ContainerUsage, PodUsage};

@@ -14,6 +14,7 @@ mod images;
 mod lease;
 mod machine;
 mod observer;
+mod pressure;
 mod registration;
 mod report;
 mod reporter;
@@ -21,9 +22,7 @@ mod resources;
 mod watch;
 
 pub use addresses::{Loopback, NodeIpError, detect_node_ip, node_addresses, validate_node_ip};
-pub use conditions::{
-    DISK_PRESSURE, MEMORY_PRESSURE, PID_PRESSURE, Pressure, READY, set_conditions,
-};
+pub use conditions::{READY, set_conditions};
 pub use events::NodeNews;
 pub use facts::{NodeFacts, Observation, initial_node, update_status};
 pub use health::{RuntimeHealth, RuntimeSync};
@@ -31,6 +30,7 @@ pub use images::node_images;
 pub use lease::{LEASE_NAMESPACE, LeaseConfig, NodeLease, renewed};
 pub use machine::{MachineError, MachineInfo, filesystem_capacity};
 pub use observer::{CriObserver, NodeObserver};
+pub use pressure::{NodePressure, Pressure};
 pub use registration::{RegistrationError, reconcile_node, try_register};
 pub use report::{ReportSchedule, status_has_changed};
 pub use reporter::{NodeReporter, ReporterConfig};

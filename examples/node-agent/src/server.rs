@@ -34,7 +34,7 @@ pub use access::{
 };
 pub use api_server::{ApiServer, ServerOptions};
 pub use error::ServerError;
-pub use health::{HealthCheck, HealthChecks, sync_loop_check};
+pub use health::{HealthCheck, HealthChecks};
 pub use health_server::HealthServer;
 pub use host::{HostError, ServerHost, Streams};
 pub use metrics::HttpMetrics;

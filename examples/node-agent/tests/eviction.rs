@@ -16,13 +16,15 @@ use k8s_openapi::api::core::v1::Pod;
 use kubewright_clock::Clock;
 use kubewright_cri::Runtime;
 use kubewright_cri::testing::FakeRuntime;
+use node_agent::admission::check_pressure;
 use node_agent::config::Threshold;
 use node_agent::event::{EventReceiver, EventRecorder, node_reference};
 use node_agent::eviction::{
     ContainerUsage, EvictionEngine, EvictionError, EvictionHost, EvictionManager, EvictionOptions,
-    MetThreshold, NodeHost, NodePressure, Observation, Observations, PodUsage, Pressure, Signal,
-    Starved, eviction_message, local_storage_excess, rank,
+    EvictionParts, MetThreshold, NodeHost, Observation, Observations, PodUsage, Signal, Starved,
+    eviction_message, local_storage_excess, rank,
 };
+use node_agent::node::{NodePressure, Pressure};
 use node_agent::pod::PodUid;
 use node_agent::worker::{Kill, KillCause};
 use parking_lot::Mutex;
@@ -279,18 +281,20 @@ fn rig(pods: Vec<Arc<Pod>>) -> Rig {
         ("nodefs.available", "10%"),
         ("pid.available", "10"),
     ]);
-    let (pressure, manager) = EvictionManager::new(
-        host.clone(),
-        &options,
-        active,
-        Arc::new(move |pod, kill| {
+    let pressure = NodePressure::default();
+    let parts = EvictionParts {
+        host: host.clone(),
+        active_pods: Arc::new(active),
+        kill: Arc::new(move |pod, kill| {
             let name = pod.metadata.name.clone().unwrap();
             kills.lock().push((name, kill));
         }),
-        recorder,
-        node_reference("n"),
-        Clock::starting_at(at(0)),
-    );
+        pressure: pressure.clone(),
+        events: recorder,
+        node: node_reference("n"),
+        clock: Clock::starting_at(at(0)),
+    };
+    let manager = EvictionManager::new(parts, &options);
     Rig {
         host,
         manager,
@@ -298,6 +302,12 @@ fn rig(pods: Vec<Arc<Pod>>) -> Rig {
         killed,
         events,
     }
+}
+
+/// Why a pod is not taken now, if it is not.
+fn refusal(rig: &Rig, pod: &Pod) -> Option<(String, String)> {
+    let rejection = check_pressure(pod, &rig.pressure.now()).err()?;
+    Some((rejection.reason, rejection.message))
 }
 
 impl Rig {
@@ -331,18 +341,18 @@ async fn memory_pressure() {
     ]);
     rig.host.state.lock().observations = seen(Signal::MemoryAvailable, 500 * MI);
     assert_eq!(rig.synchronize().await, <[&str; 0]>::default());
-    assert_eq!(rig.pressure.refusal(&best_effort), None);
+    assert_eq!(refusal(&rig, &best_effort), None);
 
     rig.host.state.lock().observations = seen(Signal::MemoryAvailable, 50 * MI);
     assert_eq!(rig.synchronize().await, ["greedy"]);
     assert!(rig.pressure.has(Pressure::Memory));
     let expected = (
-        "Evicted",
+        "Evicted".to_owned(),
         "The node had condition: [MemoryPressure]. ".to_owned(),
     );
-    assert_eq!(rig.pressure.refusal(&best_effort), Some(expected));
-    assert_eq!(rig.pressure.refusal(&modest), None);
-    assert_eq!(rig.pressure.refusal(&critical), None);
+    assert_eq!(refusal(&rig, &best_effort), Some(expected));
+    assert_eq!(refusal(&rig, &modest), None);
+    assert_eq!(refusal(&rig, &critical), None);
     let (_, kill) = rig.killed.lock()[0].clone();
     assert_eq!(kill.cause, KillCause::Evicted);
     assert_eq!(kill.grace, Some(Duration::from_secs(1)));
@@ -389,7 +399,7 @@ async fn disk_pressure_reclaims_first() {
     assert_eq!(rig.synchronize().await, <[&str; 0]>::default());
     assert_eq!(rig.host.state.lock().reclaims, 1);
     // Pods that come are refused for a while all the same, whatever they ask for.
-    let refusal = rig.pressure.refusal(&requesting("p", "1Mi", 0));
+    let refusal = refusal(&rig, &requesting("p", "1Mi", 0));
     assert!(refusal.is_some());
 
     rig.host.state.lock().observations = seen(Signal::NodefsAvailable, 50 * MI);

@@ -10,13 +10,14 @@ use super::handler::Handler;
 use super::lifecycle::PodLifecycle;
 use super::parts::Parts;
 use super::shutdown::ShuttingDown;
-use super::{AgentError, AgentOptions, Dependencies, NodeView, Pressures};
+use super::{AgentError, AgentOptions, Dependencies, NodeView};
 use crate::client::Clients;
 use crate::config::{Config, Gate};
 use crate::event::{EventRecorder, event_writer, node_reference, pod_reference};
 use crate::mirror::MirrorClient;
 use crate::node::{
-    NodeFacts, NodeWatch, Observation, RuntimeHealth, filesystem_capacity, initial_node,
+    NodeFacts, NodePressure, NodeWatch, Observation, RuntimeHealth, filesystem_capacity,
+    initial_node,
 };
 use crate::objects::{ObjectStore, ObjectStoreDriver, ObjectStoreOptions};
 use crate::pleg::{Pleg, PlegDriver, PodCache};
@@ -111,7 +112,7 @@ impl Agent {
             images: Vec::new(),
             runtime_version: None,
             storage: storage.ok(),
-            pressure: crate::node::Pressure::default(),
+            pressures: Vec::new(),
             problems: Vec::new(),
         };
         let initial = initial_node(&facts, &observation, started_at);
@@ -220,7 +221,7 @@ impl Agent {
             handler: Arc::new(Handler {
                 parts: parts.clone(),
                 workers,
-                pressures: Pressures::default(),
+                pressure: NodePressure::default(),
                 deletions,
                 shutting_down: ShuttingDown::default(),
             }),

@@ -11,7 +11,9 @@ use super::AgentOptions;
 use super::handler::Handler;
 use super::parts::Parts;
 use crate::event::node_reference;
-use crate::eviction::{EvictionManager, EvictionOptions, KillPod, NodeHost, Reclaim};
+use crate::eviction::{
+    EvictionManager, EvictionOptions, EvictionParts, KillPod, NodeHost, Reclaim,
+};
 use crate::gc::{
     ContainerGc, ContainerGcOptions, ContainerGcParts, ContainerRemoval, CriImages, ImageGc,
     ImageGcPolicy, LogDirectories, Reach,
@@ -169,17 +171,16 @@ fn evict(
             kill: Some(kill),
         });
     });
-    let (pressure, manager) = EvictionManager::new(
+    let eviction = EvictionParts {
         host,
-        &options,
-        move || active.active_pods(None),
+        active_pods: Arc::new(move || active.active_pods(None)),
         kill,
-        parts.events.clone(),
-        node_reference(&config.node_name),
-        parts.clock.clone(),
-    );
-    handler.pressures.follow(pressure);
-    manager.run(stop)
+        pressure: handler.pressure.clone(),
+        events: parts.events.clone(),
+        node: node_reference(&config.node_name),
+        clock: parts.clock.clone(),
+    };
+    EvictionManager::new(eviction, &options).run(stop)
 }
 
 impl ContainerRemoval for RuntimeManager {

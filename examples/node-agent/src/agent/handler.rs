@@ -9,6 +9,7 @@ use crate::admission::{NodeFacts, Rejection, admit};
 use crate::deadline::is_past_deadline;
 use crate::event::pod_reference;
 use crate::gc::dead_containers;
+use crate::node::NodePressure;
 use crate::pod::{FAILED, PodUid, is_mirror, is_phase_terminal, is_terminal};
 use crate::runtime::ContainerId;
 use crate::status::needs_readiness_reconcile;
@@ -22,7 +23,7 @@ const KEPT_DEAD: usize = 1;
 pub(super) struct Handler {
     pub(super) parts: Arc<Parts>,
     pub(super) workers: WorkerPool,
-    pub(super) pressures: super::Pressures,
+    pub(super) pressure: NodePressure,
     pub(super) deletions: Deletions,
     pub(super) shutting_down: ShuttingDown,
 }
@@ -190,7 +191,7 @@ impl Handler {
     /// Whether the node takes a pod beside these.
     pub(super) fn admit(&self, pod: &Pod, others: &[Arc<Pod>]) -> Result<(), Rejection> {
         self.shutting_down.admit()?;
-        let pressures = self.pressures.now();
+        let pressures = self.pressure.now();
         let facts = NodeFacts {
             node: &self.parts.node(),
             pressures: &pressures,

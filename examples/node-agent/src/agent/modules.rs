@@ -57,7 +57,7 @@ impl Agent {
                     }
                 });
             }
-            let pressures = self.handler.pressures.clone();
+            let pressure = self.handler.pressure.clone();
             let parts = &self.parts;
             let observer = CriObserver::new(
                 parts.runtime.runtime().clone(),
@@ -66,7 +66,7 @@ impl Agent {
             );
             let shutting_down = self.handler.shutting_down.clone();
             let observer = observer
-                .with_pressure(move || pressures.conditions())
+                .with_pressure(pressure)
                 .with_shutdown(move || shutting_down.problem());
             let config = ReporterConfig::of(&parts.config, parts.clock.clone(), self.options.seed);
             let mut reporter = NodeReporter::new(

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Observations, Pressure, Signal};
+use super::{Observations, Signal};
 use crate::config::Threshold;
+use crate::node::Pressure;
 
 /// Says what the node lacks.
 ///

@@ -1,20 +1,20 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use kubewright_clock::Clock;
-use parking_lot::Mutex;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    EvictionEngine, EvictionError, EvictionHost, MetThreshold, PodUsage, Pressure,
-    eviction_message, local_storage_excess, rank,
+    EvictionEngine, EvictionError, EvictionHost, MetThreshold, PodUsage, eviction_message,
+    local_storage_excess, rank,
 };
 use crate::config::Threshold;
 use crate::event::{EventRecorder, pod_reference};
+use crate::node::{NodePressure, Pressure};
 use crate::pod::{FAILED, PodUid, is_critical};
 use crate::status::Eviction;
 use crate::worker::{Kill, KillCause};
@@ -37,15 +37,7 @@ pub fn is_evicted(pod: &Pod) -> bool {
 pub type KillPod = Arc<dyn Fn(&Arc<Pod>, Kill) + Send + Sync>;
 
 /// Which pods could be evicted: those that have not ended and are not about to.
-type ActivePods = Arc<dyn Fn() -> Vec<Arc<Pod>> + Send + Sync>;
-
-/// The conditions of pressure that the node is in, as they were last found out.
-///
-/// Cheap to clone; clones are the same.
-#[derive(Clone, Debug, Default)]
-pub struct NodePressure {
-    pressures: Arc<Mutex<BTreeSet<Pressure>>>,
-}
+pub type ActivePods = Arc<dyn Fn() -> Vec<Arc<Pod>> + Send + Sync>;
 
 /// How pods are evicted.
 #[derive(Clone, Debug)]
@@ -64,15 +56,27 @@ pub struct EvictionOptions {
 ///
 /// Answers to `eviction.Manager` of Kubernetes 1.36.
 pub struct EvictionManager<H> {
-    host: H,
+    parts: EvictionParts<H>,
     engine: EvictionEngine,
     period: Duration,
-    pressure: NodePressure,
-    active_pods: ActivePods,
-    kill: KillPod,
-    events: EventRecorder,
-    node: ObjectReference,
-    clock: Clock,
+}
+
+/// What pods are evicted with.
+pub struct EvictionParts<H> {
+    /// Who looks at the node.
+    pub host: H,
+    /// Who knows which pods there are.
+    pub active_pods: ActivePods,
+    /// Who ends one.
+    pub kill: KillPod,
+    /// Where it is said what the node is short of.
+    pub pressure: NodePressure,
+    /// Where people are told.
+    pub events: EventRecorder,
+    /// The node, as events name it.
+    pub node: ObjectReference,
+    /// What the time is.
+    pub clock: Clock,
 }
 
 impl Default for EvictionOptions {
@@ -85,53 +89,14 @@ impl Default for EvictionOptions {
     }
 }
 
-impl NodePressure {
-    /// Whether the node is in a condition.
-    pub fn has(&self, pressure: Pressure) -> bool {
-        self.pressures.lock().contains(&pressure)
-    }
-
-    /// Why the node does not take a pod, if it does not: the reason and the message of its status.
-    ///
-    /// Answers to the eviction manager's `Admit`.
-    pub fn refusal(&self, pod: &Pod) -> Option<(&'static str, String)> {
-        let pressures = self.pressures.lock();
-        // A node that lacks only memory takes more pods than one that lacks anything else.
-        let admits = pressures.iter().all(|pressure| pressure.admits(pod));
-        let names: Vec<_> = pressures.iter().map(|it| it.as_str()).collect();
-        let names = names.join(" ");
-        (!admits).then(|| (EVICTED, format!("The node had condition: [{names}]. ")))
-    }
-
-    fn set(&self, pressures: BTreeSet<Pressure>) {
-        *self.pressures.lock() = pressures;
-    }
-}
-
 impl<H: EvictionHost> EvictionManager<H> {
-    /// A manager of this host that ends pods by `kill`, and the conditions that it finds.
-    pub fn new(
-        host: H,
-        options: &EvictionOptions,
-        active_pods: impl Fn() -> Vec<Arc<Pod>> + Send + Sync + 'static,
-        kill: KillPod,
-        events: EventRecorder,
-        node: ObjectReference,
-        clock: Clock,
-    ) -> (NodePressure, Self) {
-        let pressure = NodePressure::default();
-        let manager = Self {
-            host,
+    /// A manager that evicts nothing yet.
+    pub fn new(parts: EvictionParts<H>, options: &EvictionOptions) -> Self {
+        Self {
             engine: EvictionEngine::new(&options.thresholds, options.transition),
             period: options.period,
-            pressure: pressure.clone(),
-            active_pods: Arc::new(active_pods),
-            kill,
-            events,
-            node,
-            clock,
-        };
-        (pressure, manager)
+            parts,
+        }
     }
 
     /// Looks at the node in each period until the token is cancelled.
@@ -165,13 +130,13 @@ impl<H: EvictionHost> EvictionManager<H> {
     ///
     /// As of [`run`](Self::run).
     pub async fn synchronize(&mut self) -> Result<Vec<PodUid>, EvictionError> {
-        let mut pods = (self.active_pods)();
-        let observations = self.host.observe().await?;
-        let now = self.clock.now();
+        let mut pods = (self.parts.active_pods)();
+        let observations = self.parts.host.observe().await?;
+        let now = self.parts.clock.now();
         let met = self.engine.observe(&observations, now);
-        self.pressure.set(self.engine.pressures(now));
+        self.parts.pressure.set(self.engine.pressures(now));
 
-        let usages = match self.host.usages(&pods).await {
+        let usages = match self.parts.host.usages(&pods).await {
             Ok(usages) => usages,
             // Pods can be ranked without, if they must.
             Err(error) => {
@@ -184,14 +149,14 @@ impl<H: EvictionHost> EvictionManager<H> {
             return Ok(over_limits);
         };
         let starved = met.signal.starved();
-        self.events.warning(
-            &self.node,
+        self.parts.events.warning(
+            &self.parts.node,
             "EvictionThresholdMet",
             format!("Attempting to reclaim {starved}"),
         );
         if met.signal.pressure() == Pressure::Disk {
-            self.host.reclaim(met.signal).await;
-            let observations = self.host.observe().await?;
+            self.parts.host.reclaim(met.signal).await;
+            let observations = self.parts.host.observe().await?;
             if !self.engine.is_met(met.signal, &observations) {
                 return Ok(Vec::new());
             }
@@ -238,7 +203,8 @@ impl<H: EvictionHost> EvictionManager<H> {
         if is_critical(pod) {
             return None;
         }
-        self.events
+        self.parts
+            .events
             .warning(&pod_reference(pod), EVICTED, message.clone());
         let status = Eviction {
             reason: EVICTED.to_owned(),
@@ -250,7 +216,7 @@ impl<H: EvictionHost> EvictionManager<H> {
             status: Some(status),
             waiter: None,
         };
-        (self.kill)(pod, kill);
+        (self.parts.kill)(pod, kill);
         Some(PodUid::of(pod))
     }
 }
@@ -258,8 +224,16 @@ impl<H: EvictionHost> EvictionManager<H> {
 impl<H: fmt::Debug> fmt::Debug for EvictionManager<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EvictionManager")
-            .field("host", &self.host)
+            .field("parts", &self.parts)
             .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<H: fmt::Debug> fmt::Debug for EvictionParts<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvictionParts")
+            .field("host", &self.host)
             .field("pressure", &self.pressure)
             .finish_non_exhaustive()
     }

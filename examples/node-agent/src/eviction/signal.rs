@@ -1,11 +1,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::api::core::v1::Pod;
 use kubewright_quantity::Quantity;
 
-use crate::pod::is_critical;
-use crate::resources::QosClass;
+use crate::node::Pressure;
 
 /// What pods are evicted for, memory first: what is short of memory cannot free disk either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,17 +33,6 @@ pub enum Starved {
     Inodes,
     /// `pids`.
     Pids,
-}
-
-/// A condition of the node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Pressure {
-    /// `MemoryPressure`.
-    Memory,
-    /// `DiskPressure`.
-    Disk,
-    /// `PIDPressure`.
-    Pid,
 }
 
 /// How much there is of something, and how much of that is left.
@@ -114,41 +101,6 @@ impl Signal {
             Starved::Memory | Starved::EphemeralStorage => Quantity::bytes(amount),
             Starved::Inodes | Starved::Pids => Quantity::whole(amount),
         }
-    }
-}
-
-impl Pressure {
-    /// All there are.
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Disk, Self::Pid];
-
-    /// The type of the node's condition.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Memory => "MemoryPressure",
-            Self::Disk => "DiskPressure",
-            Self::Pid => "PIDPressure",
-        }
-    }
-
-    /// Whether a node in this condition takes a pod. Critical pods it takes always; if only memory
-    /// is short, those as well for which some of it is kept.
-    pub(super) fn admits(self, pod: &Pod) -> bool {
-        if is_critical(pod) {
-            return true;
-        }
-        if self != Self::Memory {
-            return false;
-        }
-        let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_ref());
-        let mut tolerations = tolerations.into_iter().flatten();
-        let tolerates = tolerations.any(|it| {
-            let effect = it.effect.as_deref().unwrap_or_default();
-            let key = it.key.as_deref().unwrap_or_default();
-            let is_meant = key == "node.kubernetes.io/memory-pressure"
-                || (key.is_empty() && it.operator.as_deref() == Some("Exists"));
-            is_meant && matches!(effect, "" | "NoSchedule")
-        });
-        tolerates || QosClass::of(pod) != QosClass::BestEffort
     }
 }
 

@@ -5,31 +5,14 @@ use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeStatus};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::NodeNews;
+use super::{NodeNews, Pressure};
 
-/// Memory is getting short.
-pub const MEMORY_PRESSURE: &str = "MemoryPressure";
-/// Room on the disk is getting short.
-pub const DISK_PRESSURE: &str = "DiskPressure";
-/// Process ids are getting short.
-pub const PID_PRESSURE: &str = "PIDPressure";
 /// The node takes pods.
 pub const READY: &str = "Ready";
 
-/// What is getting short on a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pressure {
-    /// Memory.
-    pub memory: bool,
-    /// Room on the disk.
-    pub disk: bool,
-    /// Process ids.
-    pub pid: bool,
-}
-
 /// A condition that says whether something is getting short.
 struct Kind {
-    type_: &'static str,
+    pressure: Pressure,
     under: Word,
     relieved: Word,
 }
@@ -42,7 +25,7 @@ struct Word {
 
 const KINDS: [Kind; 3] = [
     Kind {
-        type_: MEMORY_PRESSURE,
+        pressure: Pressure::Memory,
         under: Word {
             reason: "KubeletHasInsufficientMemory",
             message: "kubelet has insufficient memory available",
@@ -55,7 +38,7 @@ const KINDS: [Kind; 3] = [
         },
     },
     Kind {
-        type_: DISK_PRESSURE,
+        pressure: Pressure::Disk,
         under: Word {
             reason: "KubeletHasDiskPressure",
             message: "kubelet has disk pressure",
@@ -68,7 +51,7 @@ const KINDS: [Kind; 3] = [
         },
     },
     Kind {
-        type_: PID_PRESSURE,
+        pressure: Pressure::Pid,
         under: Word {
             reason: "KubeletHasInsufficientPID",
             message: "kubelet has insufficient PID available",
@@ -92,20 +75,27 @@ const REQUIRED: [&str; 4] = ["cpu", "memory", "pods", "ephemeral-storage"];
 pub fn set_conditions(
     node: &mut Node,
     now: Timestamp,
-    pressure: Pressure,
+    pressures: &[Pressure],
     problems: &[String],
 ) -> Vec<NodeNews> {
     let name = node.metadata.name.clone().unwrap_or_default();
     let status = node.status.get_or_insert_default();
     let mut news = Vec::new();
-    let under = [pressure.memory, pressure.disk, pressure.pid];
-    for (kind, is_under) in KINDS.iter().zip(under) {
+    for kind in &KINDS {
+        let is_under = pressures.contains(&kind.pressure);
         let word = if is_under {
             &kind.under
         } else {
             &kind.relieved
         };
-        if set(status, now, kind.type_, is_under, word.reason, word.message) {
+        if set(
+            status,
+            now,
+            kind.pressure.as_str(),
+            is_under,
+            word.reason,
+            word.message,
+        ) {
             news.push(NodeNews::status(&name, word.event));
         }
     }

@@ -63,7 +63,7 @@ pub struct Observation {
     /// How much room there is on the disk that pods write to, used or not, in bytes.
     pub storage: Option<u64>,
     /// What is getting short.
-    pub pressure: Pressure,
+    pub pressures: Vec<Pressure>,
     /// What keeps it from taking pods.
     pub problems: Vec<String>,
 }
@@ -154,7 +154,7 @@ pub fn update_status(
     news.extend(set_conditions(
         node,
         now,
-        observation.pressure,
+        &observation.pressures,
         &observation.problems,
     ));
     news

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use kubewright_cri::Runtime;
 use tokio::time::Instant;
 
-use super::{Observation, Pressure, RuntimeHealth, filesystem_capacity};
+use super::{NodePressure, Observation, RuntimeHealth, filesystem_capacity};
 
 /// What looks at a node.
 pub trait NodeObserver: Send + Sync + 'static {
@@ -21,7 +21,7 @@ pub struct CriObserver {
     runtime: Runtime,
     health: RuntimeHealth,
     root_dir: PathBuf,
-    pressure: Arc<dyn Fn() -> Pressure + Send + Sync>,
+    pressure: NodePressure,
     shutdown: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
@@ -32,17 +32,14 @@ impl CriObserver {
             runtime,
             health,
             root_dir: root_dir.into(),
-            pressure: Arc::new(Pressure::default),
+            pressure: NodePressure::default(),
             shutdown: Arc::new(|| None),
         }
     }
 
     /// Asks this for what is getting short. Without it nothing is.
-    pub fn with_pressure(
-        mut self,
-        pressure: impl Fn() -> Pressure + Send + Sync + 'static,
-    ) -> Self {
-        self.pressure = Arc::new(pressure);
+    pub fn with_pressure(mut self, pressure: NodePressure) -> Self {
+        self.pressure = pressure;
         self
     }
 
@@ -79,7 +76,7 @@ impl NodeObserver for CriObserver {
                 .ok()
                 .map(|it| format!("{}://{}", it.runtime_name, it.runtime_version)),
             storage: storage.ok(),
-            pressure: (self.pressure)(),
+            pressures: self.pressure.now(),
             problems: self.problems(),
         }
     }

@@ -1,15 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::StatusCode;
-use tokio::time::Instant;
 
 use crate::server::answer::{self, Answer};
 use crate::server::query::Query;
-
-/// How long the sync loop may be silent in any case.
-const SILENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Something about the agent that is well or not.
 #[derive(Clone)]
@@ -47,23 +42,6 @@ impl HealthCheck {
     pub fn run(&self) -> Result<(), String> {
         (self.check)()
     }
-}
-
-/// Whether the sync loop goes round: `syncloop`. `last` is when it began its last iteration, if it
-/// has begun one. It may take 5 min, or twice the time after which pods are synced anyhow.
-///
-/// Answers to `SyncLoopHealthCheck` of Kubernetes 1.36.
-pub fn sync_loop_check(
-    resync: Duration,
-    last: impl Fn() -> Option<Instant> + Send + Sync + 'static,
-) -> HealthCheck {
-    let longest = SILENCE.max(resync * 2);
-    HealthCheck::new("syncloop", move || match last() {
-        Some(last) if last.elapsed() > longest => {
-            Err("sync Loop took longer than expected".to_owned())
-        }
-        _ => Ok(()),
-    })
 }
 
 impl Default for HealthChecks {

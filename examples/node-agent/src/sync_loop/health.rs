@@ -50,3 +50,23 @@ impl SyncLoopHealth {
         *self.beat.lock() = Some(Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_loop_has_five_minutes_or_two_syncs() {
+        for (resync, longest) in [(60, 300), (300, 600)] {
+            let resync = Duration::from_secs(resync);
+            let health = SyncLoopHealth::default();
+            assert_eq!(health.check(resync), Ok(()), "it has not begun yet");
+            health.beat();
+            assert_eq!(health.check(resync), Ok(()));
+            tokio::time::advance(Duration::from_secs(longest)).await;
+            assert_eq!(health.check(resync), Ok(()));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(health.check(resync).is_err());
+        }
+    }
+}

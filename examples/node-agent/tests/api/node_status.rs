@@ -178,10 +178,7 @@ fn update_existing_node_status() {
         serde_json::from_value(json!(extended)).unwrap(),
     );
     let observation = Observation {
-        pressure: Pressure {
-            memory: true,
-            ..Default::default()
-        },
+        pressures: vec![Pressure::Memory],
         problems: vec!["container runtime is down".into(), "no network".into()],
         runtime_version: None,
         ..ready()

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use node_agent::admission::{NodeFacts, NodePressure, Rejection, admit};
+use node_agent::admission::{NodeFacts, Rejection, admit};
+use node_agent::node::Pressure;
 use serde_json::{Value, json};
 
 /// A pod with this spec; a container is added.
@@ -39,7 +40,7 @@ fn node() -> Node {
     .unwrap()
 }
 
-fn decide(pod: &Pod, others: &[Pod], pressures: &[NodePressure]) -> Result<(), Rejection> {
+fn decide(pod: &Pod, others: &[Pod], pressures: &[Pressure]) -> Result<(), Rejection> {
     let others: Vec<_> = others.iter().cloned().map(Arc::new).collect();
     let node = &node();
     admit(pod, &others, NodeFacts { node, pressures })
@@ -312,7 +313,7 @@ fn reject_pod_admission_based_on_os() {
 
 #[test]
 fn admit_under_node_conditions() {
-    use NodePressure::{Disk, Memory, Pid};
+    use Pressure::{Disk, Memory, Pid};
 
     let best_effort = pod(json!({}));
     let burstable = requesting(&json!({"cpu": "1m"}));
