@@ -19,10 +19,9 @@ use clap::Parser;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube_client::api::{DeleteParams, PostParams, WatchParams};
-use kube_client::config::{KubeConfigOptions, Kubeconfig};
 use kube_client::core::WatchEvent;
-use kube_client::{Api, Client, Config};
-use kubewright_benches::{Cost, Process, build};
+use kube_client::{Api, Client};
+use kubewright_benches::{Cluster, Cost, Process, build};
 use kubewright_containerd::{Containerd, Image, Options};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
@@ -88,24 +87,8 @@ async fn main() -> Result<()> {
 
 async fn measure(programs: &Path, containerd: &Containerd, count: usize) -> Result<Run> {
     let directory = tempfile::tempdir()?;
-    let kubeconfig = directory.path().join("kubeconfig");
-    let kubeconfig = kubeconfig.to_str().context("temporary paths are UTF-8")?;
-    let mut server = Process::spawn(
-        &programs.join("kubewright-apiserver"),
-        &[
-            "--listen",
-            "127.0.0.1:0",
-            "--disable",
-            "pods",
-            "--write-kubeconfig",
-            kubeconfig,
-        ],
-    )?;
-    server.line().await?;
-    let options = KubeConfigOptions::default();
-    let config =
-        Config::from_custom_kubeconfig(Kubeconfig::read_from(kubeconfig)?, &options).await?;
-    let client = Client::try_from(config)?;
+    let cluster = Cluster::start(programs, directory.path()).await?;
+    let client = Client::try_from(cluster.config.clone())?;
     let settings = directory.path().join("config.yaml");
     std::fs::write(&settings, configuration(containerd, directory.path()))?;
     let root = directory.path().join("agent").display().to_string();
@@ -113,7 +96,7 @@ async fn measure(programs: &Path, containerd: &Containerd, count: usize) -> Resu
         &programs.join("node-agent"),
         &[
             "--kubeconfig",
-            kubeconfig,
+            &cluster.kubeconfig,
             "--config",
             settings.to_str().context("temporary paths are UTF-8")?,
             "--root-dir",

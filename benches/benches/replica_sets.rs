@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use kube_client::config::{KubeConfigOptions, Kubeconfig};
-use kube_client::{Client, Config};
-use kubewright_benches::{Converged, Cost, Process, ReplicaSets, RequestCounts, build};
+use kube_client::Client;
+use kubewright_benches::{Cluster, Converged, Cost, Process, ReplicaSets, RequestCounts, build};
 
 /// Measures the ReplicaSet controller under a burst of new ReplicaSets.
 #[derive(Debug, Parser)]
@@ -83,28 +82,11 @@ async fn main() -> Result<()> {
 
 async fn measure(programs: &std::path::Path, load: &ReplicaSets) -> Result<Run> {
     let directory = tempfile::tempdir()?;
-    let kubeconfig = directory.path().join("kubeconfig");
-    let kubeconfig = kubeconfig.to_str().expect("temporary paths are UTF-8");
-    let mut server = Process::spawn(
-        &programs.join("kubewright-apiserver"),
-        &[
-            "--listen",
-            "127.0.0.1:0",
-            "--disable",
-            "pods",
-            "--write-kubeconfig",
-            kubeconfig,
-        ],
-    )?;
-    server.line().await?;
-    let config = Config::from_custom_kubeconfig(
-        Kubeconfig::read_from(kubeconfig)?,
-        &KubeConfigOptions::default(),
-    )
-    .await?;
+    let cluster = Cluster::start(programs, directory.path()).await?;
+    let config = cluster.config.clone();
     let mut controller = Process::spawn(
         &programs.join("replica-set-controller"),
-        &["--kubeconfig", kubeconfig],
+        &["--kubeconfig", &cluster.kubeconfig],
     )?;
     controller.line().await?;
     let client = Client::try_from(config.clone())?;

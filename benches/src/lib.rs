@@ -1,10 +1,12 @@
 //! What the benches share: child processes and what they cost, load, and what a server counted.
 
+mod cluster;
 mod ledger;
 mod process;
 mod requests;
 mod workload;
 
+pub use cluster::Cluster;
 pub use ledger::Ledger;
 pub use process::{Cost, Process, build};
 pub use requests::RequestCounts;
