@@ -1,10 +1,10 @@
 //! How long does the node agent take to bring pods to life on containerd, and what does it cost?
 //!
 //! API server, agent and containerd are processes of their own; what is measured is seen through a
-//! watch at the API: from the moment at which a create was answered until the pod is Running, and
-//! from the answer to a delete until it is gone. The peer measured for this question is the kubelet
-//! of Kubernetes 1.36 on the same kind of machine: one pod after 0.64 s, 30 pods at once after
-//! 4.7 s, their deletion after 4.4 s, 94 MB resident.
+//! watch at the API: from the moment at which the creates are sent until all pods are Running, and
+//! from that at which the deletes are sent until all are gone. The peer measured for this question is
+//! the kubelet of Kubernetes 1.36 on the same kind of machine: one pod after 0.64 s, 30 pods at once
+//! after 4.7 s, their deletion after 4.4 s, 94 MB resident.
 //!
 //! It needs root, containerd and what else the crate `kubewright-containerd` names.
 //!
