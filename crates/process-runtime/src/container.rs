@@ -17,7 +17,8 @@ pub(crate) struct Container {
     pub(crate) record: ContainerRecord,
     pub(crate) directory: PathBuf,
     pub(crate) life: watch::Sender<Life>,
-    /// Held by starting and removing: one at a time.
+    /// Held by starting and removing: one at a time. Whoever holds its sandbox as well took that
+    /// first.
     pub(crate) operation: Mutex<()>,
     /// Whether it was asked to stop, which is not done twice.
     pub(crate) was_asked: AtomicBool,

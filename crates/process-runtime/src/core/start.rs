@@ -27,9 +27,11 @@ impl Core {
     /// Starts a container that was made.
     pub(crate) async fn start_container(self: Arc<Self>, id: String) -> Result<(), Status> {
         let container = self.container(&id)?;
-        let _operation = container.operation.lock().await;
         let sandbox = self.sandbox(&container.record.sandbox_id)?;
         let _sandbox = sandbox.operation.read().await;
+        let _operation = container.operation.lock().await;
+        // It may have been removed meanwhile.
+        self.container(&id)?;
         if !matches!(*container.life.borrow(), Life::Created) {
             return Err(Status::failed_precondition(format!(
                 "container is in {} state",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::join_all;
 use kubewright_cri::v1::{self, ContainerEventType, ContainerState, PodSandboxState};
 use kubewright_cri::{Code, Error};
 use rustix::process::{Pid, Signal, kill_process};
@@ -259,6 +260,35 @@ async fn stopping_a_sandbox_ends_its_containers_and_removing_it_removes_them() {
     host.end().await;
 }
 
+/// Whoever starts a container holds its sandbox, and whoever removes a sandbox holds its containers.
+#[tokio::test]
+async fn a_container_is_started_while_its_sandbox_is_removed() {
+    let host = Host::start().await;
+    for round in 0..10 {
+        let sandbox = host.sandbox(&format!("web{round}")).await;
+        let mut containers = Vec::new();
+        for name in 0..8 {
+            let config = container(&format!("app{name}"), "exec sleep 1000");
+            containers.push(host.create(&sandbox, config).await.unwrap());
+        }
+        let removed = host.runtime.remove_pod_sandbox(&sandbox);
+        // It may be in time or too late.
+        let started = join_all(containers.iter().rev().map(async |id| {
+            while let Err(error) = host.runtime.start_container(id).await {
+                if error.is_not_found() {
+                    break;
+                }
+            }
+        }));
+        let both = async { tokio::join!(removed, started) };
+        let (removed, _) = timeout(DEADLINE, both)
+            .await
+            .expect("neither waits for the other");
+        removed.unwrap();
+    }
+    host.end().await;
+}
+
 #[tokio::test]
 async fn names_are_taken_until_their_owners_are_removed() {
     let host = Host::start().await;
@@ -386,7 +416,7 @@ async fn many_containers_live_and_die_at_once() {
         assert_eq!(host.status(&id).await.exit_code, 143);
         host.runtime.remove_pod_sandbox(&sandbox).await.unwrap();
     });
-    timeout(DEADLINE, futures::future::join_all(runs))
+    timeout(DEADLINE, join_all(runs))
         .await
         .unwrap();
     assert!(host.runtime.list_containers(None).await.unwrap().is_empty());
