@@ -1,3 +1,5 @@
+mod requests;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -23,11 +25,15 @@ use crate::server::User;
 use crate::server::answer::Answer;
 use crate::server::tasks::Tasks;
 use crate::server::tls::client_of;
+use requests::Requests;
 
 /// How many connections are open at a time. More wait in the system's backlog.
 const CONNECTIONS: usize = 1000;
-/// How long a client may take for the handshake, and for the head of each request.
+/// How long a client may take for the handshake, and for the head of each request. One that sends
+/// none at all is not to take the place of another either.
 const HEAD: Duration = Duration::from_secs(30);
+/// How long a connection is kept between requests, as upstream keeps it.
+const IDLE: Duration = Duration::from_secs(90);
 /// How long accepting rests when the system cannot give another socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long requests in flight have when the server stops.
@@ -145,11 +151,17 @@ async fn serve<S: Service>(
     token: CancellationToken,
 ) {
     let client = Arc::new(client);
-    let respond = service_fn(move |request| {
-        let (service, client) = (Arc::clone(&service), Arc::clone(&client));
-        async move {
-            let answer = service.answer(request, Option::as_ref(&client)).await;
-            Ok::<_, Infallible>(answer)
+    let requests = Arc::new(Requests::new());
+    let respond = service_fn({
+        let requests = Arc::clone(&requests);
+        move |request| {
+            let (service, client) = (Arc::clone(&service), Arc::clone(&client));
+            let requests = Arc::clone(&requests);
+            async move {
+                let _under_way = requests.begin();
+                let answer = service.answer(request, Option::as_ref(&client)).await;
+                Ok::<_, Infallible>(answer)
+            }
         }
     });
     let mut protocol = auto::Builder::new(Tasks::default());
@@ -163,7 +175,9 @@ async fn serve<S: Service>(
         .keep_alive_interval(HEAD);
     let socket = TokioIo::new(socket);
     let mut connection = pin!(protocol.serve_connection_with_upgrades(socket, respond));
-    let mut stopping = false;
+    let mut first_request = pin!(requests.rest(HEAD));
+    let mut silence = pin!(requests.rest(IDLE));
+    let (mut is_new, mut stopping) = (true, false);
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -173,6 +187,17 @@ async fn serve<S: Service>(
                 return;
             }
             () = token.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = first_request.as_mut(), if is_new => {
+                is_new = false;
+                if !requests.have_begun() {
+                    return tracing::debug!("a connection without a request was closed");
+                }
+            }
+            // An answer that still goes on, as a followed log does, goes on to its end.
+            () = silence.as_mut(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }

@@ -138,10 +138,10 @@ async fn pods_containers_and_logs_that_are_not_there_are_told() {
     assert_eq!((answered.code, answered.text.as_str()), (400, text));
 }
 
-type Lines = mpsc::Sender<Result<Bytes, LogError>>;
+pub(crate) type Lines = mpsc::Sender<Result<Bytes, LogError>>;
 
 /// A log that is followed, and how its end shows.
-fn followed() -> (FakeHost, Lines) {
+pub(crate) fn followed() -> (FakeHost, Lines) {
     let (lines, receiver) = mpsc::channel(1);
     let host = FakeHost::default();
     let receiver = std::sync::Mutex::new(Some(receiver));

@@ -5,6 +5,7 @@
 mod access;
 mod api;
 mod cluster;
+mod connections;
 mod container_logs;
 mod health;
 mod host;
