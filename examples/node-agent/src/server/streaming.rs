@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -107,6 +107,10 @@ impl Streaming {
         *onward.headers_mut() = request.headers().clone();
         // What tells the agent who the client is, is not the runtime's to know.
         for header in [AUTHORIZATION, COOKIE] {
+            onward.headers_mut().remove(header);
+        }
+        // It has no body, whatever the client said of its own.
+        for header in [CONTENT_LENGTH, TRANSFER_ENCODING] {
             onward.headers_mut().remove(header);
         }
         let host = HeaderValue::from_str(&url.host)?;

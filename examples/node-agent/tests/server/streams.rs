@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::host::{Asked, FakeHost, UID};
 use crate::{ANY_PORT, DEADLINE, Served, open};
@@ -287,6 +287,25 @@ async fn what_else_the_runtime_answers_is_passed_on() {
     );
     assert_eq!(answered.headers["x-why"], "token");
     server.stop().await;
+}
+
+/// Nor does it wait for a body: what a client says of its own is not passed on.
+#[tokio::test]
+async fn the_runtime_is_told_of_no_body() {
+    let runtime = Runtime::start(SWITCHING).await;
+    let server = Served::start(FakeHost::streaming_at(&runtime.url)).await;
+    let mut socket = server.connect().await;
+    let request = "POST /exec/other/foo/baz?command=ls&output=1 HTTP/1.1\r\nHost: node\r\n\
+                   Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 5\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let asked = async {
+        while runtime.heads.lock().is_empty() {
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(DEADLINE, asked).await.unwrap();
+    let head = runtime.heads.lock()[0].to_lowercase();
+    assert!(!head.contains("content-length: 5"), "{head}");
 }
 
 #[tokio::test]
