@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tracing::{debug, error};
 
 use self::pairs::{Added, Kind, Pair, Pairs};
-use crate::mux::{Mux, Outgoing};
+use crate::mux::{Mux, Outgoing, Stream};
 use crate::request::PortForwardRequest;
 use crate::server::Terms;
 use crate::spdy::{Headers, Incoming};
@@ -54,7 +54,7 @@ pub(crate) async fn over_spdy<R: StreamingRuntime>(
                     let text = format!("(request={request_id}) timed out waiting for streams");
                     debug!("{text}");
                     if let Some(error) = &mut pair.error {
-                        let _ = error.write_all(text.as_bytes()).await;
+                        tell(error, &text).await;
                     }
                 }
             }
@@ -142,8 +142,7 @@ async fn add(pairs: &mut Pairs, mux: &Mux, stream: Incoming) -> Option<Pair> {
                 let text = format!(
                     "error processing stream for request {request_id}: {kind} stream already assigned"
                 );
-                // What does not fit was not read for long.
-                let _ = timeout(Duration::ZERO, error.write_all(text.as_bytes())).await;
+                tell(error, &text).await;
             }
             None
         }
@@ -172,6 +171,12 @@ async fn forward<R: StreamingRuntime>(
         let _ = error.write_all(text.as_bytes()).await;
     }
     let _ = error.shutdown().await;
+}
+
+/// Says what is wrong with a connection, without waiting: the other connections are not to wait for
+/// a client that does not read. What does not fit was not read for long.
+async fn tell(error: &mut Stream, text: &str) {
+    let _ = timeout(Duration::ZERO, error.write_all(text.as_bytes())).await;
 }
 
 /// What the streams of a connection have in common; none if it is longer than anybody needs.

@@ -18,6 +18,8 @@ mod tests;
 /// What one stream may hold unread before the connection is no longer read: bytes, and pieces.
 pub(crate) const MAX_UNREAD: usize = 256 << 10;
 const MAX_UNREAD_PIECES: usize = 1024;
+/// A piece that is smaller is copied: it would keep all that was read with it.
+const MIN_SHARED: usize = 16 << 10;
 /// What one stream may have waiting to be sent.
 pub(crate) const MAX_UNSENT: usize = 32 << 10;
 /// How many answers to a peer's frames may wait before no more frames are read.
@@ -81,6 +83,10 @@ impl State {
         if data.is_empty() || slot.input != Input::Open || slot.reader.is_dropped() {
             return;
         }
+        let data = match data.len() {
+            ..MIN_SHARED => Bytes::copy_from_slice(&data),
+            _ => data,
+        };
         slot.unread_bytes += data.len();
         slot.unread.push_back(data);
         let full = slot.unread_bytes >= MAX_UNREAD || slot.unread.len() >= MAX_UNREAD_PIECES;

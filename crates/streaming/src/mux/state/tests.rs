@@ -209,6 +209,19 @@ fn many_small_pieces_are_too_much_as_well() {
     assert_eq!(pieces, MAX_UNREAD_PIECES);
 }
 
+/// A client that sends bytes one by one does not have a buffer kept for each of them.
+#[test]
+fn a_small_piece_does_not_keep_what_was_read_with_it() {
+    let mut state = State::new(Instant::now());
+    state.open(1);
+    let buffer = Bytes::from(vec![7; 64 << 10]);
+    state.deliver(1, buffer.slice(..3));
+    assert!(buffer.is_unique());
+    state.deliver(1, buffer.slice(..MIN_SHARED));
+    assert!(!buffer.is_unique());
+    assert!(matches!(read(&mut state, 1, 9), Poll::Ready(Ok(data)) if data == [7; 3]));
+}
+
 #[test]
 fn answers_go_first_and_are_not_gathered() {
     let cx = Context::from_waker(Waker::noop());
