@@ -24,7 +24,7 @@ use self::definitions::Served;
 pub(crate) use self::delete::{Deleted, FOREGROUND, ORPHAN};
 pub(crate) use self::filter::Filter;
 pub(crate) use self::list::{Page, not_a_version};
-pub(crate) use self::update::Replaced;
+pub(crate) use self::update::{Replaced, invalid_object};
 pub(crate) use self::watch::WatchEncoder;
 use crate::config::{Config, ConfigError};
 use crate::error::ApiError;

@@ -271,6 +271,17 @@ fn check_uid(resource: &Resource, key: &Key, new: &Value, current: &Value) -> Re
     if new.is_empty() || new == current {
         return Ok(());
     }
+    Err(invalid_object(resource, key, "UID", &new, &current))
+}
+
+/// What a precondition of the storage that does not hold is told by: 409.
+pub(crate) fn invalid_object(
+    resource: &Resource,
+    key: &Key,
+    field: &str,
+    wanted: &str,
+    current: &str,
+) -> ApiError {
     let group = match resource.origin {
         Origin::BuiltIn { .. } => "",
         Origin::Custom(_) => &resource.group,
@@ -282,10 +293,10 @@ fn check_uid(resource: &Resource, key: &Key, new: &Value, current: &Value) -> Re
         .join("/");
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, \
-         AdditionalErrorMsg: Precondition failed: UID in precondition: {new}, \
-         UID in object meta: {current}"
+         AdditionalErrorMsg: Precondition failed: {field} in precondition: {wanted}, \
+         {field} in object meta: {current}"
     );
-    Err(ApiError::conflict(resource, key.name(), why))
+    ApiError::conflict(resource, key.name(), why)
 }
 
 /// Refuses a change that is based on another version of the object.

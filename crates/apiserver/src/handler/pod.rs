@@ -5,6 +5,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use crate::body;
+use crate::core::invalid_object;
 use crate::error::ApiError;
 use crate::handler::{Answer, Exchange};
 use crate::request::WriteOptions;
@@ -16,9 +17,15 @@ impl Exchange<'_> {
         let options = WriteOptions::parse(&self.query, "CreateOptions")?;
         let binding = body::decode(self.header(&CONTENT_TYPE), &self.body)?.value;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let said = text(&binding["metadata"]["name"]);
         let name = match &self.target.name {
+            Some(name) if !said.is_empty() && said != *name => {
+                return Err(ApiError::bad_request(
+                    "name in URL does not match name in Binding object",
+                ));
+            }
             Some(name) => name.clone(),
-            None => text(&binding["metadata"]["name"]),
+            None => said,
         };
         let node = text(&binding["target"]["name"]);
         let kind = text(&binding["target"]["kind"]);
@@ -34,6 +41,14 @@ impl Exchange<'_> {
         let key = Key::new(self.target.namespace(), &name);
         let now = self.core.timestamp();
         self.core.amend(pods, &key, options.dry_run, |pod| {
+            // A pod of the same name may have been made since the scheduler saw its own.
+            for (what, field) in [("UID", "uid"), ("ResourceVersion", "resourceVersion")] {
+                let wanted = text(&binding["metadata"][field]);
+                let current = text(&pod["metadata"][field]);
+                if !wanted.is_empty() && wanted != current {
+                    return Err(invalid_object(pods, &key, what, &wanted, &current));
+                }
+            }
             let refuse = |why: String| Err(ApiError::binding_conflict(&name, &why));
             if !pod["metadata"]["deletionTimestamp"].is_null() {
                 return refuse(format!(
@@ -45,6 +60,10 @@ impl Exchange<'_> {
                 .filter(|node| !node.is_empty())
             {
                 return refuse(format!("pod {name} is already assigned to node {node:?}"));
+            }
+            let gates = pod["spec"]["schedulingGates"].as_array();
+            if gates.is_some_and(|gates| !gates.is_empty()) {
+                return refuse(format!("pod {name} has non-empty .spec.schedulingGates"));
             }
             pod["spec"]["nodeName"] = node.as_str().into();
             let annotations = binding["metadata"]["annotations"].as_object();

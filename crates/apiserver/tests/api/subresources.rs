@@ -137,10 +137,78 @@ async fn a_pod_is_bound_once() {
         .get(&format!("{PODS}/q"))
         .await
         .shows(json!({ "spec": { "nodeName": "n1" } }));
+    let mut missing = bind("n1");
+    missing["metadata"]["name"] = "nope".into();
     server
-        .post(&format!("{PODS}/nope/binding"), bind("n1"))
+        .post(&format!("{PODS}/nope/binding"), missing)
         .await
         .is(404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_binding_is_for_the_pod_that_its_scheduler_saw() {
+    let server = Server::new();
+    let path = format!("{PODS}/p/binding");
+    let bind = |metadata: Value| {
+        let body = json!({ "metadata": metadata, "target": { "kind": "Node", "name": "n1" } });
+        server.post(&path, body)
+    };
+    pod(&server, "p").await;
+    let seen = server.get(&format!("{PODS}/p")).await;
+    let (uid, version) = (
+        seen.at("metadata.uid").clone(),
+        seen.at("metadata.resourceVersion").clone(),
+    );
+    server.delete(&format!("{PODS}/p")).await;
+    pod(&server, "p").await;
+    let another = server.get(&format!("{PODS}/p")).await;
+    let current = another.at("metadata.uid").as_str().unwrap().to_owned();
+    let refused = |what: &str, wanted: &Value, current: &str| {
+        let wanted = wanted.as_str().unwrap();
+        json!({
+            "reason": "Conflict",
+            "message": format!("Operation cannot be fulfilled on pods \"p\": StorageError: invalid object, \
+                Code: 4, Key: /registry/pods/default/p, ResourceVersion: 0, AdditionalErrorMsg: \
+                Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {current}"),
+        })
+    };
+    bind(json!({ "name": "p", "uid": uid }))
+        .await
+        .is(409)
+        .shows(refused("UID", &uid, &current));
+    let now = another.at("metadata.resourceVersion").clone();
+    bind(json!({ "name": "p", "resourceVersion": version }))
+        .await
+        .is(409)
+        .shows(refused("ResourceVersion", &version, now.as_str().unwrap()));
+    bind(json!({ "name": "q" })).await.is(400).shows(json!({
+        "message": "name in URL does not match name in Binding object",
+    }));
+    bind(json!({ "name": "p", "uid": current, "resourceVersion": now }))
+        .await
+        .is(201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_behind_a_gate_is_not_bound() {
+    let server = Server::new();
+    let body = json!({
+        "metadata": { "name": "p" },
+        "spec": {
+            "containers": [{ "name": "c", "image": "i" }],
+            "schedulingGates": [{ "name": "example.com/wait" }],
+        },
+    });
+    server.post(PODS, body).await.is(201);
+    let body = json!({ "metadata": { "name": "p" }, "target": { "name": "n1" } });
+    server
+        .post(&format!("{PODS}/p/binding"), body)
+        .await
+        .is(409)
+        .shows(json!({
+            "message": "Operation cannot be fulfilled on pods/binding \"p\": \
+                        pod p has non-empty .spec.schedulingGates",
+        }));
 }
 
 #[tokio::test(start_paused = true)]
