@@ -1,8 +1,10 @@
 //! Files that are there as a whole or not at all, and locks that end with their process.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -42,11 +44,31 @@ pub(crate) fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Removes a directory with all that is in it, if it is there: also what its owner made read-only.
 pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
+    let removed = match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            allow_removal(path)?;
+            std::fs::remove_dir_all(path)
+        }
+        result => result,
+    };
+    match removed {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// Lets the owner of a directory remove what is in it, and in those below. Links are not followed.
+fn allow_removal(directory: &Path) -> io::Result<()> {
+    std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            allow_removal(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes a lock that is held until the file is closed everywhere, also by processes that inherited
@@ -112,4 +134,38 @@ fn place<T: Serialize>(
         let _ = std::fs::remove_file(&new);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+
+    use super::*;
+
+    /// What caches of modules look like, which compilers put into `$HOME`.
+    #[test]
+    fn what_was_made_read_only_is_removed() {
+        // As root too, this thread may from now on no more than whoever owns the files.
+        let mut own = capabilities(None).unwrap();
+        own.effective -= CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+        set_capabilities(None, own).unwrap();
+
+        let parent = tempfile::tempdir().unwrap();
+        let kept = parent.path().join("kept");
+        std::fs::create_dir(&kept).unwrap();
+        std::fs::set_permissions(&kept, Permissions::from_mode(0o500)).unwrap();
+        let doomed = parent.path().join("doomed");
+        let module = doomed.join("cache/module");
+        std::fs::create_dir_all(&module).unwrap();
+        std::fs::write(module.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(&kept, module.join("link")).unwrap();
+        for path in [&module, &doomed.join("cache")] {
+            std::fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
+        }
+        remove_dir(&doomed).unwrap();
+        assert!(!doomed.exists());
+        let mode = std::fs::metadata(&kept).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o500, "links are not followed");
+        remove_dir(&doomed).unwrap();
+    }
 }

@@ -416,9 +416,7 @@ async fn many_containers_live_and_die_at_once() {
         assert_eq!(host.status(&id).await.exit_code, 143);
         host.runtime.remove_pod_sandbox(&sandbox).await.unwrap();
     });
-    timeout(DEADLINE, join_all(runs))
-        .await
-        .unwrap();
+    timeout(DEADLINE, join_all(runs)).await.unwrap();
     assert!(host.runtime.list_containers(None).await.unwrap().is_empty());
     host.end().await;
 }
