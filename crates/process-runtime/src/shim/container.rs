@@ -82,10 +82,11 @@ async fn run() -> io::Result<()> {
     let finished_at = nanoseconds(&clock);
     running.reaper.end_all(&mut children).await;
     // What is still in the pipes belongs to the log before anybody hears of the end.
-    let _ = timeout(LAST_OUTPUT, async {
-        while tasks.join_next().await.is_some() {}
-    })
-    .await;
+    let is_late = timeout(LAST_OUTPUT, all(&mut tasks)).await.is_err();
+    if is_late && running.output.cut_off() {
+        // A client that does not read does not keep it from the log.
+        let _ = timeout(LAST_OUTPUT, all(&mut tasks)).await;
+    }
     let mut exit = Exit::of_process(code, started.record.started_at, finished_at);
     exit.lost_log_bytes = running.output.lost();
     write_down(&running, exit).await?;
@@ -93,6 +94,11 @@ async fn run() -> io::Result<()> {
     // Those who waited for the end are still being told.
     let _ = timeout(LAST_WORDS, serving.join_next()).await;
     Ok(())
+}
+
+/// Waits for all tasks. Cancel safe.
+async fn all(tasks: &mut JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
 }
 
 struct Parts {
