@@ -50,6 +50,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if config.runtime != RuntimeKind::Process && !arguments.image.is_empty() {
+        tracing::error!("--image is for --runtime process: other runtimes have their own images");
+        return ExitCode::from(2);
+    }
     match run(config, arguments.image) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -78,11 +82,15 @@ fn run(config: Config, images: Vec<ImageRecord>) -> Result<()> {
                 options.images = images;
                 let processes = ProcessRuntime::open(options).await?;
                 let runtime = Runtime::in_process(processes.clone());
-                let ended = serve(config, runtime.clone(), runtime, stop).await;
-                // Its containers are this program's, and go with it. One that is killed leaves them
-                // to the next.
-                processes.shutdown().await?;
-                ended
+                match serve(config, runtime.clone(), runtime, stop).await {
+                    // Its containers are this program's, and go with it.
+                    Ok(()) => Ok(processes.shutdown().await?),
+                    // One that fails leaves them to the next, as one does that is killed.
+                    Err(error) => {
+                        processes.close().await;
+                        Err(error)
+                    }
+                }
             }
         }
     })
