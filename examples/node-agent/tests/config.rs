@@ -608,3 +608,10 @@ fn flags_that_cannot_be_read_are_named() {
          name, '=', and true or false]"
     );
 }
+
+#[test]
+fn a_node_has_a_name() {
+    let flags = Program::parse_from(["agent", "--hostname-override", " "]).flags;
+    let refused = flags.config().unwrap_err().to_string();
+    assert!(refused.ends_with("empty hostname is invalid"), "{refused}");
+}

@@ -209,7 +209,13 @@ impl Flags {
             Some(name) => name.clone(),
             None => host_name().map_err(ConfigError::Nameless)?,
         };
-        let mut config = resolve::resolve(file, name.trim().to_lowercase())?;
+        let name = name.trim().to_lowercase();
+        if name.is_empty() {
+            return Err(ConfigError::Invalid(vec![
+                "empty hostname is invalid".to_owned(),
+            ]));
+        }
+        let mut config = resolve::resolve(file, name)?;
         config.kubeconfig.clone_from(&self.kubeconfig);
         config.node_ip = self.node_ip;
         config.runtime = self.runtime;
