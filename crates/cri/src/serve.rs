@@ -25,6 +25,10 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 ///
 /// Those of the system; [`ErrorKind::AddrInUse`] if another runtime listens there, or if there is
 /// something at the path that is not a socket.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves nothing bound; a socket that was left behind may be gone.
 pub async fn bind(endpoint: &Endpoint) -> io::Result<UnixListener> {
     let path = endpoint.path();
     let error = match UnixListener::bind(path) {

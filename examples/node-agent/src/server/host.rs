@@ -10,6 +10,14 @@ use crate::server::Summary;
 
 /// What the servers ask of the agent.
 ///
+/// # Errors
+///
+/// Clients are shown the text of an error with its causes; [`HostError`] says which status goes with it.
+///
+/// # Cancel safety
+///
+/// The futures of all methods are dropped when the client goes or the server stops.
+///
 /// Answers to `HostInterface` of Kubernetes 1.36.
 pub trait ServerHost: Send + Sync + 'static {
     /// The pods that are wanted on the node.

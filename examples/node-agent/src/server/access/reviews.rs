@@ -12,6 +12,14 @@ use super::{Attributes, User};
 /// Knows whom tokens belong to.
 pub trait TokenReviewer: Send + Sync + 'static {
     /// Whose token this is; `None` if it is nobody's.
+    ///
+    /// # Errors
+    ///
+    /// If nobody can say: the client is not let in, and asked about again the next time.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped when the client goes.
     fn review(&self, token: &str)
     -> impl Future<Output = Result<Option<User>, ReviewError>> + Send;
 }
@@ -19,6 +27,14 @@ pub trait TokenReviewer: Send + Sync + 'static {
 /// Knows who may do what to nodes.
 pub trait AccessReviewer: Send + Sync + 'static {
     /// Whether a user may do this to a subresource of a node.
+    ///
+    /// # Errors
+    ///
+    /// If nobody can say: the client is told so, and asked about again the next time.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future is dropped when the client goes.
     fn review(
         &self,
         node: &str,
