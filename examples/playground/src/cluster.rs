@@ -83,10 +83,7 @@ impl Cluster {
                 node,
                 root_dir,
             }),
-            Err(error) => {
-                root_dir.remove()?;
-                Err(error)
-            }
+            Err(error) => Err(first(error, root_dir.remove())),
         }
     }
 
@@ -193,11 +190,16 @@ async fn start(config: &ClusterConfig, root_dir: &Path) -> Result<(ControlPlane,
     // The node's connections wait until the server serves.
     match prepared.start(node.certificate()) {
         Ok(control_plane) => Ok((control_plane, node)),
-        Err(error) => {
-            node.end().await?;
-            Err(error)
-        }
+        Err(error) => Err(first(error, node.end().await)),
     }
+}
+
+/// What went wrong first. That cleaning up after it went wrong as well is told in the log.
+fn first(error: anyhow::Error, cleaned: Result<()>) -> anyhow::Error {
+    if let Err(left) = cleaned {
+        tracing::error!("something is left: {left:#}");
+    }
+    error
 }
 
 impl fmt::Debug for Cluster {

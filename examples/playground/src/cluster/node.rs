@@ -12,8 +12,8 @@ use node_agent::node::Loopback;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::RuntimeChoice;
 use super::borrowed::{refuse_others, sweep};
+use super::{RuntimeChoice, first};
 use crate::workload::WEB_IMAGE;
 
 /// What the node is called.
@@ -63,10 +63,7 @@ impl Node {
         };
         match node.start_agent().await {
             Ok(()) => Ok(node),
-            Err(error) => {
-                node.end().await?;
-                Err(error)
-            }
+            Err(error) => Err(first(error, node.end().await)),
         }
     }
 
