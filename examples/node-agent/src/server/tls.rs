@@ -10,6 +10,7 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsag
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::TlsAcceptor;
 use x509_parser::certificate::X509Certificate;
@@ -124,16 +125,20 @@ pub(super) fn client_of(connection: &ServerConnection) -> Option<User> {
     (!name.is_empty()).then_some(user)
 }
 
-/// Whether both files are there, and the certificate has not expired.
+/// Whether both files are there and belong together, and the certificate has not expired.
 fn is_valid(files: &TlsFiles, now: Timestamp) -> bool {
-    let has_key = PrivateKeyDer::from_pem_file(&files.private_key).is_ok();
-    let certificate = CertificateDer::from_pem_file(&files.certificate);
-    has_key
-        && certificate.is_ok_and(|certificate| {
-            X509Certificate::from_der(&certificate).is_ok_and(|(_, certificate)| {
-                certificate.validity().not_after.timestamp() > now.as_second()
-            })
-        })
+    let (Ok(certificate), Ok(key)) = (
+        CertificateDer::from_pem_file(&files.certificate),
+        PrivateKeyDer::from_pem_file(&files.private_key),
+    ) else {
+        return false;
+    };
+    let is_current = X509Certificate::from_der(&certificate).is_ok_and(|(_, certificate)| {
+        certificate.validity().not_after.timestamp() > now.as_second()
+    });
+    // An agent that ends between the two files leaves a new key beside an old certificate.
+    let provider = rustls::crypto::ring::default_provider();
+    is_current && CertifiedKey::from_der(vec![certificate], key, &provider).is_ok()
 }
 
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ServerError> {

@@ -197,5 +197,10 @@ async fn a_certificate_that_the_agent_signed_is_kept() {
     assert_eq!(key.permissions().mode() & 0o777, 0o600);
     // Without it the certificate is of no use.
     std::fs::write(pki.join("kubelet.key"), "nonsense").unwrap();
-    assert_ne!(certificate(pki).await, first);
+    let second = certificate(pki.clone()).await;
+    assert_ne!(second, first);
+    // Nor is it with the key of another.
+    std::fs::write(pki.join("kubelet.crt"), &first).unwrap();
+    let third = certificate(pki).await;
+    assert!(third != first && third != second);
 }
