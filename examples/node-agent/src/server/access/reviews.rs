@@ -4,10 +4,15 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::cache::Cache;
 use super::{Attributes, User};
+
+/// How many tokens are reviewed at once. Whoever makes tokens up waits for others who do: what the
+/// agent has to say of pods goes the same way, and does not.
+const AT_ONCE: usize = 8;
 
 /// Knows whom tokens belong to.
 pub trait TokenReviewer: Send + Sync + 'static {
@@ -53,6 +58,7 @@ pub struct ReviewError(pub String);
 pub(super) struct TokenReviews {
     reviewer: Box<dyn ReviewToken>,
     ttl: Duration,
+    places: Semaphore,
     /// By sums, so that nobody finds a token in it.
     answers: Mutex<Cache<[u8; 32], Option<User>>>,
 }
@@ -86,6 +92,7 @@ impl TokenReviews {
         Self {
             reviewer: Box::new(reviewer),
             ttl,
+            places: Semaphore::new(AT_ONCE),
             answers: Mutex::new(Cache::new()),
         }
     }
@@ -93,8 +100,13 @@ impl TokenReviews {
     pub(super) async fn review(&self, token: &str) -> Result<Option<User>, ReviewError> {
         let mut sum = [0; 32];
         sum.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        let known = self.answers.lock().get(Instant::now(), &sum);
-        if let Some(answer) = known {
+        let known = || self.answers.lock().get(Instant::now(), &sum);
+        if let Some(answer) = known() {
+            return Ok(answer);
+        }
+        let _place = self.places.acquire().await;
+        // Somebody else may have asked meanwhile.
+        if let Some(answer) = known() {
             return Ok(answer);
         }
         let answer = self.reviewer.ask(token).await?;
@@ -175,5 +187,44 @@ impl fmt::Debug for AccessReviews {
             .field("allowed_for", &self.allowed_for)
             .field("denied_for", &self.denied_for)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::future::join_all;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// How many are asked at once, at most so far, and in all.
+    #[derive(Clone, Default)]
+    struct Slow(Arc<Mutex<[usize; 3]>>);
+
+    impl TokenReviewer for Slow {
+        async fn review(&self, token: &str) -> Result<Option<User>, ReviewError> {
+            {
+                let [now, most, all] = &mut *self.0.lock();
+                (*now, *all) = (*now + 1, *all + 1);
+                *most = (*most).max(*now);
+            }
+            sleep(Duration::from_secs(1)).await;
+            self.0.lock()[0] -= 1;
+            Ok(Some(User::named(token)))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_are_reviewed_a_few_at_a_time() {
+        let reviewer = Slow::default();
+        let reviews = TokenReviews::new(reviewer.clone(), Duration::from_secs(60));
+        let tokens: Vec<String> = (0..96).map(|number| (number % 48).to_string()).collect();
+        let answers = join_all(tokens.iter().map(|token| reviews.review(token))).await;
+        for (token, answer) in tokens.iter().zip(answers) {
+            assert_eq!(answer.unwrap(), Some(User::named(token)));
+        }
+        assert_eq!(*reviewer.0.lock(), [0, AT_ONCE, 48]);
     }
 }
