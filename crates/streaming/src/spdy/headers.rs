@@ -7,6 +7,8 @@ use super::dictionary::DICTIONARY;
 
 /// The largest header block, unpacked. Those of Kubernetes are below 100 bytes.
 const MAX_BLOCK: usize = 64 << 10;
+/// The most headers of a block, each of which is compared with those before it. Kubernetes has three.
+const MAX_HEADERS: usize = 64;
 /// A window that the dictionary fits into; the largest would cost 256 KiB for each connection.
 const WINDOW_BITS: u8 = 11;
 
@@ -43,6 +45,9 @@ impl Headers {
 
     fn decode(mut block: &[u8]) -> Result<Self, FrameError> {
         let count = number(&mut block)?;
+        if count > MAX_HEADERS {
+            return Err(FrameError::TooLarge);
+        }
         let mut headers = Self::default();
         for _ in 0..count {
             let name = text(&mut block)?.to_ascii_lowercase();
@@ -163,6 +168,9 @@ fn position(count: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -203,7 +211,39 @@ mod tests {
         assert_eq!(Headers::decode(&twice), Err(FrameError::Headers));
         let more = [&one[..], b"x"].concat();
         assert_eq!(Headers::decode(&more), Err(FrameError::Headers));
-        let none = [u32::MAX.to_be_bytes(), u32::MAX.to_be_bytes()].concat();
+        let none = [1_u32.to_be_bytes(), u32::MAX.to_be_bytes()].concat();
         assert_eq!(Headers::decode(&none), Err(FrameError::Headers));
+    }
+
+    #[test]
+    fn more_headers_than_anybody_needs_are_too_many() {
+        let headers = |count: usize| {
+            let names = (0..count).map(|number| number.to_string());
+            names.fold(Headers::default(), |all, name| all.with(&name, ""))
+        };
+        let most = headers(MAX_HEADERS);
+        assert_eq!(Headers::decode(&most.encode()), Ok(most));
+        let more = headers(MAX_HEADERS + 1).encode();
+        assert_eq!(Headers::decode(&more), Err(FrameError::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn chance_is_a_block_or_an_error(block in vec(any::<u8>(), 0..60), count in 0..4_u32) {
+            let _ = Headers::decode(&block);
+            // Closer to the truth: a few headers with lengths that are small.
+            let lengths: Vec<u8> = block.iter().flat_map(|byte| [0, 0, 0, byte % 8]).collect();
+            let _ = Headers::decode(&[&count.to_be_bytes()[..], &lengths].concat());
+        }
+
+        #[test]
+        fn what_was_encoded_is_decoded(
+            headers in btree_map("[a-z]{1,8}", "[ -~]{0,40}", 0..5),
+        ) {
+            let headers = headers
+                .into_iter()
+                .fold(Headers::default(), |all, (name, value)| all.with(&name, value));
+            prop_assert_eq!(Headers::decode(&headers.encode()), Ok(headers));
+        }
     }
 }
