@@ -191,3 +191,75 @@ impl From<ConnectionError> for io::Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use crate::mux::Stream;
+
+    fn protocol() -> impl Strategy<Value = ChannelProtocol> {
+        any::<[bool; 2]>().prop_map(|[base64, close_signal]| ChannelProtocol {
+            base64,
+            close_signal,
+            json_status: true,
+        })
+    }
+
+    fn bytes(message: Message) -> Bytes {
+        match message {
+            Message::Binary(message) => message,
+            Message::Text(message) => message.into(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn read(stream: &mut Stream) -> Option<Vec<u8>> {
+        let mut data = vec![0; 256];
+        let read = stream.read(&mut data).now_or_never()?.unwrap();
+        data.truncate(read);
+        Some(data)
+    }
+
+    proptest! {
+        #[test]
+        fn chance_is_data_or_an_error(
+            protocol in protocol(),
+            messages in vec(vec(any::<u8>(), 0..40), 0..20),
+        ) {
+            let mux = Mux::new();
+            let _streams: Vec<_> = (0..5).map(|channel| mux.open(channel)).collect();
+            for message in messages {
+                let _ = receive(&mux, protocol, &Bytes::from(message));
+            }
+            prop_assert_eq!(mux.state().streams(), 5);
+        }
+
+        #[test]
+        fn what_is_sent_comes_back_on_its_channel(
+            protocol in protocol(),
+            channel in 0..5_u32,
+            data in vec(any::<u8>(), 1..200),
+        ) {
+            let mux = Mux::new();
+            let mut streams: Vec<_> = (0..5).map(|channel| mux.open(channel)).collect();
+            let outgoing = Outgoing::Data(channel, Bytes::from(data.clone()), true);
+            for message in messages(outgoing, protocol, Role::Client) {
+                receive(&mux, protocol, &bytes(message)).unwrap();
+            }
+            for (stream, other) in streams.iter_mut().zip(0..) {
+                if other == channel {
+                    prop_assert_eq!(read(stream), Some(data.clone()));
+                    let end = protocol.close_signal.then(Vec::new);
+                    prop_assert_eq!(read(stream), end);
+                } else {
+                    prop_assert_eq!(read(stream), None);
+                }
+            }
+        }
+    }
+}
