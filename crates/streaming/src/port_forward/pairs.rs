@@ -6,6 +6,9 @@ use tokio::time::{Duration, Instant};
 
 use crate::mux::Stream;
 
+/// How many that are complete may be among the ages, beside as many as wait.
+const SPARE: usize = 16;
+
 /// The streams of one forwarded connection.
 pub(super) struct Pair<S = Stream> {
     pub(super) port: u16,
@@ -114,6 +117,12 @@ impl<S> Pairs<S> {
     }
 
     fn forget_complete(&mut self) {
+        // One that waits in front is not to keep all that were completed behind it.
+        if self.ages.len() > 2 * self.halves.len() + SPARE {
+            let halves = &self.halves;
+            self.ages
+                .retain(|(expiry, id)| halves.get(id).is_some_and(|(_, own)| own == expiry));
+        }
         while let Some((_, request_id)) = self.ages.front()
             && !self.halves.contains_key(request_id)
         {
@@ -196,6 +205,21 @@ mod tests {
             panic!("both are there");
         };
         assert_eq!((b.data, b.error), (5, 9));
+    }
+
+    #[test]
+    fn what_is_complete_is_not_gathered_behind_what_waits() {
+        let (mut pairs, now) = pairs();
+        pairs.add(now, "first", 80, Kind::Error, 1);
+        for number in 0..1000 {
+            let name = (number % 100).to_string();
+            let now = now + Duration::from_millis(number);
+            pairs.add(now, &name, 80, Kind::Error, 3);
+            let added = pairs.add(now, &name, 80, Kind::Data, 5);
+            assert!(matches!(added, Added::Complete(_)));
+        }
+        assert!(pairs.ages.len() <= 2 + SPARE + 1, "{}", pairs.ages.len());
+        assert_eq!(pairs.expire(now + Duration::from_secs(60)).len(), 1);
     }
 
     /// Upstream: `monitorStreamPair`.
