@@ -22,6 +22,10 @@ mod streaming;
 
 pub use events::Events;
 
+/// Who waits for longer waits for ever: some hundred years. There is a length from which on gRPC
+/// cannot write a limit down, and a pod may ask for any grace.
+const LONGEST_LIMIT: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// A handle on a container runtime.
 ///
 /// Cheap to clone; clones share one connection.
@@ -124,9 +128,10 @@ impl Runtime {
 
     /// A call in which the runtime is asked to wait.
     fn call_of(&self, method: &'static str, wait: Duration) -> Call {
+        let limit = self.options.timeout.saturating_add(wait);
         Call {
             method,
-            limit: Some(self.options.timeout.saturating_add(wait)),
+            limit: (limit <= LONGEST_LIMIT).then_some(limit),
         }
     }
 }

@@ -178,6 +178,17 @@ async fn a_stop_may_take_its_grace_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_grace_may_be_longer_than_a_limit_can_be_written_down() {
+    let (_, runtime) = runtimes();
+    for grace in [i64::MAX.cast_unsigned(), u64::MAX] {
+        let (_, id) = run(&runtime, &format!("web-{grace}"), "app").await.unwrap();
+        let grace = Duration::from_secs(grace);
+        runtime.stop_container(&id, grace).await.unwrap();
+        runtime.stop_container(&id, Duration::MAX).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_grace_counts_in_whole_seconds() {
     let (fake, runtime) = runtimes();
     let (_, id) = run(&runtime, "web", "app").await.unwrap();

@@ -138,6 +138,7 @@ impl Runtime {
 }
 
 pub(super) fn whole_seconds(time: Duration) -> i64 {
-    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let part = u64::from(time.subsec_nanos() > 0);
+    let seconds = time.as_secs().saturating_add(part);
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
