@@ -91,7 +91,7 @@ impl StatusManager {
     ///
     /// Nothing happens before the first status of the pod, or if it has no such container.
     pub fn set_container_readiness(&self, uid: &PodUid, container: &ContainerId, is_ready: bool) {
-        self.update_container(uid, container, |pod, status| {
+        self.update_container(uid, |pod, status| {
             let container = container_mut(status, container)?;
             if container.ready == is_ready {
                 return None;
@@ -112,7 +112,7 @@ impl StatusManager {
     ///
     /// Nothing happens before the first status of the pod, or if it has no such container.
     pub fn set_container_startup(&self, uid: &PodUid, container: &ContainerId, has_started: bool) {
-        self.update_container(uid, container, |pod, status| {
+        self.update_container(uid, |pod, status| {
             let started = Some(has_started);
             let container = container_mut(status, container)?;
             if container.started == started {
@@ -172,7 +172,6 @@ impl StatusManager {
     fn update_container(
         &self,
         uid: &PodUid,
-        container: &ContainerId,
         change: impl FnOnce(&Pod, &mut PodStatus) -> Option<()>,
     ) {
         let pod = self.shared.pods.lock().pod(uid).cloned();
@@ -180,14 +179,11 @@ impl StatusManager {
             tracing::debug!(%uid, "a pod whose container changed is gone");
             return;
         };
-        let Some(last) = self.shared.cache.lock().status(uid) else {
-            tracing::info!(%uid, %container, "a container changed before its pod was synced");
-            return;
-        };
-        let mut status = PodStatus::clone(&last);
-        if change(&pod, &mut status).is_some() {
-            self.update(&pod, Change::News, |_| Some(status));
-        }
+        // Of the last status that there is by then: the pod's worker may have said another one.
+        self.update(&pod, Change::Amended, |last| {
+            let mut status = last.clone();
+            change(&pod, &mut status).map(|()| status)
+        });
     }
 
     /// Makes a new status of the last one: of that of the source, before there was one.

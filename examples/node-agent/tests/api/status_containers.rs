@@ -1,10 +1,14 @@
 //! Statuses when a probe has something new to say of a container.
 
 use std::sync::Arc;
+use std::thread;
 
 use k8s_openapi::api::core::v1::PodStatus;
-use node_agent::pod::PodUid;
+use kubewright_clock::Clock;
+use node_agent::pod::{PodDirectory, PodUid};
 use node_agent::runtime::ContainerId;
+use node_agent::status::StatusManager;
+use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::status_manager::{NOTHING, WRITTEN, condition, local};
@@ -118,4 +122,30 @@ async fn a_sidecar_that_has_started_initializes_its_pod() {
         .manager
         .set_container_startup(&PodUid::of(&pod), &id("s"), true);
     assert_eq!(condition(&world.status(&pod), "Initialized").status, "True");
+}
+
+/// Its worker says what a pod is like while the sync loop says that a container is ready.
+#[test]
+fn what_a_worker_says_meanwhile_is_not_undone() {
+    let pod = local(json!({"containers": [{"name": "c1"}]}), json!({}));
+    let uid = PodUid::of(&pod);
+    let pods: Arc<Mutex<PodDirectory>> = Arc::default();
+    pods.lock().insert(pod.clone());
+    let manager = StatusManager::new(pods, Clock::system());
+    manager.set_pod_status(&pod, two_containers());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..2000 {
+                manager.set_container_readiness(&uid, &id("1"), number % 2 == 0);
+            }
+        });
+        for number in 0..2000 {
+            let message = Some(number.to_string());
+            let mut said = PodStatus::clone(&manager.status(&uid).unwrap());
+            said.message.clone_from(&message);
+            manager.set_pod_status(&pod, said);
+            let status = manager.status(&uid).unwrap();
+            assert_eq!(status.message, message);
+        }
+    });
 }

@@ -34,6 +34,8 @@ struct Versioned {
 pub(super) enum Change {
     /// As far as it says something new.
     News,
+    /// As far as it says something new of a pod of which something was said before.
+    Amended,
     /// Though it says nothing new.
     Forced,
     /// For the last time.
@@ -82,6 +84,10 @@ impl StatusCache {
     ) -> Result<bool, IllegalTransition> {
         let uid = PodUid::of(pod);
         let last = self.statuses.get(&uid);
+        if change == Change::Amended && last.is_none() {
+            tracing::info!(%uid, "a container changed before its pod was synced");
+            return Ok(false);
+        }
         let nothing = PodStatus::default();
         let (old, base) = match last {
             Some(last) => (&*last.status, &*last.status),
@@ -94,7 +100,8 @@ impl StatusCache {
             return Ok(false);
         };
         let new = settle(pod, old, new, now)?;
-        if change == Change::News && last.is_some_and(|last| is_same(&last.status, &new)) {
+        let is_optional = matches!(change, Change::News | Change::Amended);
+        if is_optional && last.is_some_and(|last| is_same(&last.status, &new)) {
             return Ok(false);
         }
         // A static pod may start again under its uid.
