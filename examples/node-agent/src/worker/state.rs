@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{Kill, KillCause, PodUpdate, Subject, UpdateKind, Waiter, effective_grace};
 use crate::pod::{PodName, is_deleting, is_terminal};
+use crate::status::Eviction;
 
 /// What a worker does for its pod. It only ever moves down this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,8 +55,10 @@ pub struct WorkerState {
     pub(super) is_restart_requested: bool,
     /// How long the pod is given to end. Only if `terminating_at`; it never grows.
     pub(super) grace: Option<Duration>,
-    /// Who asked for the end, the last one last.
-    pub(super) kills: Vec<Kill>,
+    /// What is to be told of the end, by the last one who asked for it and had something to say.
+    pub(super) told: Option<Eviction>,
+    /// Who waits for the end.
+    waiters: Vec<Waiter>,
     /// What it is to act on in its next turn.
     pub(super) pending: Option<PodUpdate>,
     /// What it acts on in this turn, or did in the last one.
@@ -78,7 +81,8 @@ impl WorkerState {
             was_orphan: false,
             is_restart_requested: false,
             grace: None,
-            kills: Vec::new(),
+            told: None,
+            waiters: Vec::new(),
             pending: None,
             active: None,
         }
@@ -157,7 +161,11 @@ impl WorkerState {
             let grace = effective_grace(self.grace, pod, asked);
             let is_shorter = self.grace.replace(grace).is_some_and(|old| old != grace);
             reaction.cancels |= is_shorter;
-            self.kills.extend(update.kill.clone());
+            // Somebody may ask again and again for an end that does not come.
+            if let Some(kill) = &mut update.kill {
+                self.told = kill.status.take().or(self.told.take());
+                self.waiters.extend(kill.waiter.take());
+            }
         } else {
             reaction.released = waiter_of(update.kill.take());
         }
@@ -197,8 +205,7 @@ impl WorkerState {
 
     /// Takes all who wait for the end.
     pub(super) fn take_waiters(&mut self) -> Vec<Waiter> {
-        let kills = self.kills.iter_mut();
-        kills.filter_map(|kill| kill.waiter.take()).collect()
+        mem::take(&mut self.waiters)
     }
 }
 

@@ -251,7 +251,7 @@ fn work_of(state: &WorkerState, update: &PodUpdate) -> Option<Work> {
         Stage::Terminating => Work::Terminate {
             pod,
             grace: state.grace,
-            status: state.kills.last().and_then(|kill| kill.status.clone()),
+            status: state.told.clone(),
         },
         Stage::Terminated => Work::CleanUp { pod },
     })

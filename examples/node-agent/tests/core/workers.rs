@@ -172,6 +172,25 @@ fn update_pod_for_runtime_pod() {
     assert!(matches!(&work, Work::Terminate { .. }), "{work:?}");
 }
 
+/// Answers to upstream's `PodStatusFunc`s, which are all called, and of which the last one has the
+/// last word.
+#[test]
+fn who_kills_without_a_word_takes_nothing_from_what_is_told() {
+    let mut rig = rig(1, vec![update(Create, named("1", "web"))]);
+    rig.update(kill(named("1", "web"), Some(10), 7));
+    let mut silent = kill(named("1", "web"), None, 8);
+    silent.kill.as_mut().unwrap().status = None;
+    rig.update(silent);
+    let work = rig.work("1");
+    let Work::Terminate { status, .. } = &work else {
+        panic!("{work:?}");
+    };
+    assert_eq!(status.as_ref().map(|it| &*it.reason), Some("Evicted"));
+    let effects = rig.complete("1", &work, Outcome::Done);
+    let released = [7, 8].map(|waiter| Effect::Release(Waiter(waiter)));
+    assert_eq!(effects[..2], released);
+}
+
 #[test]
 fn update_pod_does_not_forget_sync_pod_kill() {
     let mut rig = rig(1, vec![update(Create, named("1", "web"))]);
