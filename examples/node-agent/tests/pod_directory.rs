@@ -106,6 +106,27 @@ fn get_set_pods() {
     }
 }
 
+/// As a static pod and one of the API server, or two static pods of two sources.
+#[test]
+fn a_pod_is_not_taken_for_another_of_its_name() {
+    let (first, second) = (static_pod("1", "a"), pod("2", "a", &[]));
+    for pods in [[&first, &second], [&second, &first]] {
+        let directory = directory(&pods.map(Arc::clone));
+        for own in pods {
+            assert_eq!(directory.pod_and_mirror(own), (Some(own), None));
+        }
+    }
+    let shown = mirror("3", "a", "1");
+    let directory = directory(&[first.clone(), shown.clone()]);
+    let both = (Some(&first), Some(&shown));
+    assert_eq!(directory.pod_and_mirror(&shown), both);
+    assert_eq!(
+        directory.pod_and_mirror(&second),
+        (None, Some(&shown)),
+        "it is gone"
+    );
+}
+
 #[test]
 fn delete_pods() {
     let pods = [

@@ -63,10 +63,14 @@ impl PodDirectory {
         self.mirrors.named(name)
     }
 
-    /// A pod and its mirror, given either of the two.
+    /// A pod and its mirror, given either of the two. Another pod of the same name is neither.
     pub fn pod_and_mirror(&self, either: &Pod) -> (Option<&Arc<Pod>>, Option<&Arc<Pod>>) {
         let name = PodName::of(either);
-        (self.pod_named(&name), self.mirror_named(&name))
+        let pod = match is_mirror(either) {
+            true => self.pod_named(&name),
+            false => self.pod(&PodUid::of(either)),
+        };
+        (pod, self.mirror_named(&name))
     }
 
     /// The uid the agent goes by: for that of a mirror pod the uid of its static pod, if there is
