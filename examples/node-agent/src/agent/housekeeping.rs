@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::handler::Handler;
@@ -87,16 +88,16 @@ impl Handler {
         let Some(mirrors) = &self.parts.mirrors else {
             return;
         };
-        let orphans = self.parts.pods.lock().orphaned_mirrors();
-        for name in orphans {
-            // Its status is to tell how the pod ended.
-            if self.workers.is_static_pod_terminating(&name) {
-                continue;
-            }
-            if let Err(error) = mirrors.delete(&name, None).await {
+        let mut orphans = self.parts.pods.lock().orphaned_mirrors();
+        // Its status is to tell how the pod ended.
+        orphans.retain(|name| !self.workers.is_static_pod_terminating(name));
+        // All at once: the sync loop waits for it.
+        let removals = orphans.iter().map(|name| async move {
+            if let Err(error) = mirrors.delete(name, None).await {
                 tracing::warn!(pod = %name, %error, "a mirror pod of nothing cannot be removed");
             }
-        }
+        });
+        join_all(removals).await;
     }
 
     /// Removes what pods have on disk that are gone.

@@ -1,16 +1,22 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube_client::api::{Api, DeleteParams, PostParams, Preconditions};
 use kube_client::{Client, Error};
+use tokio::time::timeout;
 
 use super::MirrorError;
 use crate::pod::{CONFIG_HASH, CONFIG_MIRROR, PodName, PodUid, is_deleting, is_mirror_of};
 
+/// How long the API server has to answer. Nobody is to wait for one that hangs: not a static pod to
+/// be started, of which the API server itself may be one, nor the clean-up of all pods.
+const LIMIT: Duration = Duration::from_secs(10);
+
 /// Makes and removes mirror pods. Cheap to clone.
 ///
-/// A mirror pod shows a static pod in the API server, and is owned by the node. Who deletes it does
+/// Each request may take 10 s. A mirror pod shows a static pod in the API server, and is owned by the node. Who deletes it does
 /// not stop the static pod: it is made anew.
 ///
 /// Answers to kubelet's `MirrorClient`.
@@ -76,10 +82,11 @@ impl MirrorClient {
             pod: name.clone(),
             source,
         };
-        match api.create(&PostParams::default(), &mirror).await {
+        match in_time(&name, api.create(&PostParams::default(), &mirror)).await? {
             Ok(_) => Ok(()),
             Err(Error::Api(status)) if status.is_already_exists() => {
-                let there = api.get(&name.name).await.map_err(failed)?;
+                let there = in_time(&name, api.get(&name.name)).await?;
+                let there = there.map_err(failed)?;
                 if is_mirror_of(&there, pod) {
                     Ok(())
                 } else {
@@ -109,7 +116,8 @@ impl MirrorClient {
             }),
             ..Default::default()
         };
-        match self.api(name).delete(&name.name, &params).await {
+        let api = self.api(name);
+        match in_time(name, api.delete(&name.name, &params)).await? {
             Ok(_) => Ok(true),
             Err(Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
             Err(source) => Err(MirrorError::Api {
@@ -158,6 +166,17 @@ impl MirrorClient {
     fn api(&self, name: &PodName) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &name.namespace)
     }
+}
+
+async fn in_time<T>(
+    name: &PodName,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<Result<T, Error>, MirrorError> {
+    let answer = timeout(LIMIT, call).await;
+    answer.map_err(|_| MirrorError::Late {
+        pod: name.clone(),
+        limit: LIMIT,
+    })
 }
 
 impl std::fmt::Debug for MirrorClient {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use crate::pod::PodName;
 
 /// Why a mirror pod is not as it should be.
@@ -13,6 +15,14 @@ pub enum MirrorError {
     /// The static pod has no hash: it came through no source.
     #[error("no mirror pod of {0} can be made: the pod has no hash")]
     NoHash(PodName),
+    /// The API server did not answer in time.
+    #[error("the mirror pod of {pod} is not known to be as it should: no answer within {limit:?}")]
+    Late {
+        /// Which pod.
+        pod: PodName,
+        /// How long it had.
+        limit: Duration,
+    },
     /// The API server could not be asked, or said no.
     #[error("the mirror pod of {pod} is not as it should be")]
     Api {

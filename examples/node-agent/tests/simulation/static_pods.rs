@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kubewright_apiserver::faults::Fault;
 use serde_json::json;
 
 use crate::world::{NODE, World};
@@ -168,4 +169,34 @@ async fn a_manifest_that_is_wrong_stops_no_other() {
     world.pass(60).await;
     assert_eq!(world.view().await.pods.len(), 1);
     world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_keeps_no_static_pod_from_starting_or_ending() {
+    let (mut world, directory) = world(6).await;
+    let file = |name: &str| directory.join(name);
+    fs::write(file("web.json"), manifest("i:1")).unwrap();
+    world.start().await;
+    world
+        .until(30, "its mirror is ready", |view| view.is_ready(&name()))
+        .await;
+    world.api_fault(Fault::Delay(Duration::from_secs(3600)), |call| {
+        call.is_write() && call.resource == "pods"
+    });
+    // Its mirror cannot be removed.
+    fs::remove_file(file("web.json")).unwrap();
+    world
+        .until(40, "it has ended", |view| view.running(&name()).is_empty())
+        .await;
+    world.pass(20).await;
+    let other = manifest("i:1").replace("\"web\"", "\"other\"");
+    let other_name = format!("other-{NODE}");
+    fs::write(file("other.json"), other).unwrap();
+    world.statics.insert(other_name.clone());
+    world
+        .until(60, "another one runs without a mirror", |view| {
+            !view.running(&other_name).is_empty()
+        })
+        .await;
+    world.kill().await;
 }
