@@ -53,6 +53,8 @@ impl Handler {
                 begun.insert(uid);
             }
         }
+        let objects = &parts.objects;
+        objects.retain_pods(|uid| known.contains_key(uid) || begun.contains(uid));
         self.kill_orphans(&listed, |uid| {
             let worker = known.get(uid);
             begun.contains(uid)

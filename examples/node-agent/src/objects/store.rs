@@ -148,6 +148,17 @@ impl ObjectStore {
         self.shared.tokens.forget(uid);
     }
 
+    /// Forgets what pods refer to that nobody looks after any more. Some never come to run, and
+    /// nobody cleans up after them.
+    pub fn retain_pods(&self, is_looked_after: impl Fn(&PodUid) -> bool) {
+        let gone: Vec<_> = {
+            let pods = self.shared.pods.lock();
+            let gone = pods.keys().filter(|uid| !is_looked_after(uid));
+            gone.cloned().collect()
+        };
+        gone.iter().for_each(|uid| self.unregister_pod(uid));
+    }
+
     /// Brings all that a pod refers to, each object from where it is soonest had. What cannot be
     /// had is in the snapshot as the reason.
     ///

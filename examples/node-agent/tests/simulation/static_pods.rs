@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kubewright_apiserver::faults::Fault;
+use kubewright_cri::testing::Behaviour;
 use serde_json::json;
 
 use crate::world::{NODE, World};
@@ -199,4 +200,34 @@ async fn a_server_that_hangs_keeps_no_static_pod_from_starting_or_ending() {
         })
         .await;
     world.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_static_pod_that_never_came_to_run_is_forgotten() {
+    let (mut world, directory) = world(7).await;
+    let file = directory.join("web.json");
+    let slow = manifest("i:1").replace(
+        "\"terminationGracePeriodSeconds\":2",
+        "\"terminationGracePeriodSeconds\":20",
+    );
+    world.runtime.behave("app", Behaviour::ignores_stop());
+    fs::write(&file, slow).unwrap();
+    world.start().await;
+    world
+        .until(30, "it is ready", |view| view.is_ready(&name()))
+        .await;
+    for image in ["i:2", "i:3"] {
+        fs::write(&file, manifest(image)).unwrap();
+        world.pass(4).await;
+    }
+    world
+        .until(90, "the last one runs", |view| {
+            let container = view.container(&name(), "app");
+            view.is_ready(&name()) && container.is_some_and(|it| it.image.contains("i:3"))
+        })
+        .await;
+    world.pass(10).await;
+    let census = world.census();
+    assert_eq!((census.workers, census.references), (1, 1), "{census:?}");
+    world.stop().await;
 }
