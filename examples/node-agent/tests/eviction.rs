@@ -234,6 +234,8 @@ struct State {
     /// What there is after room was made.
     reclaimed: Option<Observations>,
     reclaims: usize,
+    /// Of which pods it was asked what they use.
+    asked: Vec<Vec<String>>,
 }
 
 impl EvictionHost for Host {
@@ -241,8 +243,11 @@ impl EvictionHost for Host {
         Ok(self.state.lock().observations.clone())
     }
 
-    async fn usages(&self, _: &[Arc<Pod>]) -> Result<HashMap<PodUid, PodUsage>, EvictionError> {
-        Ok(self.state.lock().usages.clone())
+    async fn usages(&self, pods: &[Arc<Pod>]) -> Result<HashMap<PodUid, PodUsage>, EvictionError> {
+        let names = pods.iter().filter_map(|pod| pod.metadata.name.clone());
+        let mut state = self.state.lock();
+        state.asked.push(names.collect());
+        Ok(state.usages.clone())
     }
 
     async fn reclaim(&self, _: Signal) {
@@ -405,6 +410,33 @@ async fn disk_pressure_reclaims_first() {
     rig.host.state.lock().observations = seen(Signal::NodefsAvailable, 50 * MI);
     assert_eq!(rig.synchronize().await, ["large"]);
     assert_eq!(rig.host.state.lock().reclaims, 2);
+}
+
+/// To know what a pod uses, all of its files are looked through.
+#[tokio::test(start_paused = true)]
+async fn without_pressure_only_pods_with_limits_are_looked_at() {
+    let free = pod("free", &json!({"limits": {"memory": "1Mi"}}), 0);
+    let mut rig = rig(vec![free.clone()]);
+    rig.synchronize().await;
+    assert_eq!(rig.host.state.lock().asked, <[Vec<String>; 0]>::default());
+
+    let limited = pod(
+        "limited",
+        &json!({"limits": {"ephemeral-storage": "1Mi"}}),
+        0,
+    );
+    let mut sized = Pod::clone(&free);
+    sized.metadata.name = Some("sized".into());
+    let volume = json!([{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]);
+    sized.spec.as_mut().unwrap().volumes = serde_json::from_value(volume).unwrap();
+    let mut rig = self::rig(vec![free.clone(), limited.clone(), Arc::new(sized)]);
+    rig.synchronize().await;
+    assert_eq!(rig.host.state.lock().asked, [["limited", "sized"]]);
+
+    rig.host.state.lock().observations = seen(Signal::MemoryAvailable, 50 * MI);
+    rig.synchronize().await;
+    let asked = rig.host.state.lock().asked.last().cloned();
+    assert_eq!(asked.unwrap(), ["free", "limited", "sized"]);
 }
 
 #[tokio::test(start_paused = true)]

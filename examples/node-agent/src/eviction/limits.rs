@@ -1,10 +1,26 @@
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 
 use super::PodUsage;
 use crate::pod::containers;
 use crate::resources::{PodAmounts, amount};
 
 const EPHEMERAL_STORAGE: &str = "ephemeral-storage";
+
+/// Whether anything limits how much of the disk a pod may use.
+pub(super) fn has_local_storage_limit(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let mut volumes = spec
+        .and_then(|spec| spec.volumes.as_ref())
+        .into_iter()
+        .flatten();
+    let has_limit = |resources: &ResourceRequirements| {
+        amount(resources.limits.as_ref(), EPHEMERAL_STORAGE).is_some()
+    };
+    volumes.any(|volume| {
+        let source = volume.empty_dir.as_ref();
+        source.is_some_and(|source| source.size_limit.is_some())
+    }) || containers(pod).any(|container| container.spec.resources.as_ref().is_some_and(has_limit))
+}
 
 /// Why a pod must go that uses more of the disk than it may: a volume with a size limit, the pod as
 /// a whole, or a container. `None` if it keeps to its limits.

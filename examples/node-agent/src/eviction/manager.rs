@@ -8,6 +8,7 @@ use kubewright_clock::Clock;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::limits::has_local_storage_limit;
 use super::{
     EvictionEngine, EvictionError, EvictionHost, MetThreshold, PodUsage, eviction_message,
     local_storage_excess, rank,
@@ -136,15 +137,7 @@ impl<H: EvictionHost> EvictionManager<H> {
         let met = self.engine.observe(&observations, now);
         self.parts.pressure.set(self.engine.pressures(now));
 
-        let usages = match self.parts.host.usages(&pods).await {
-            Ok(usages) => usages,
-            // Pods can be ranked without, if they must.
-            Err(error) => {
-                tracing::warn!(%error, "nobody knows what pods use");
-                HashMap::new()
-            }
-        };
-        let over_limits = self.evict_over_limits(&pods, &usages);
+        let over_limits = self.evict_over_limits(&pods).await;
         let Some(met) = met.first().filter(|_| over_limits.is_empty()) else {
             return Ok(over_limits);
         };
@@ -161,17 +154,29 @@ impl<H: EvictionHost> EvictionManager<H> {
                 return Ok(Vec::new());
             }
         }
+        let usages = self.usages(&pods).await;
         rank(&mut pods, &usages, starved);
         Ok(self.evict_one(&pods, &usages, met).into_iter().collect())
     }
 
-    fn evict_over_limits(
-        &self,
-        pods: &[Arc<Pod>],
-        usages: &HashMap<PodUid, PodUsage>,
-    ) -> Vec<PodUid> {
+    /// What pods use, by all of their files: nobody is to be asked who need not be.
+    async fn usages(&self, pods: &[Arc<Pod>]) -> HashMap<PodUid, PodUsage> {
+        self.parts.host.usages(pods).await.unwrap_or_else(|error| {
+            // Pods can be ranked without, if they must.
+            tracing::warn!(%error, "nobody knows what pods use");
+            HashMap::new()
+        })
+    }
+
+    async fn evict_over_limits(&self, pods: &[Arc<Pod>]) -> Vec<PodUid> {
+        let limited = pods.iter().filter(|pod| has_local_storage_limit(pod));
+        let limited: Vec<_> = limited.cloned().collect();
+        if limited.is_empty() {
+            return Vec::new();
+        }
+        let usages = self.usages(&limited).await;
         let mut evicted = Vec::new();
-        for pod in pods {
+        for pod in &limited {
             let usage = usages.get(&PodUid::of(pod));
             if let Some(message) = usage.and_then(|usage| local_storage_excess(pod, usage)) {
                 evicted.extend(self.evict(pod, message));
