@@ -8,6 +8,6 @@ pub use containers::{
     LogDirectories, PodStates, Reach, dead_containers, removable_containers, removable_sandboxes,
 };
 pub use images::{
-    CriImages, FsUsage, ImageCache, ImageGc, ImageGcError, ImageGcPolicy, ImageHost, ImageRecords,
+    CriImages, FsUsage, ImageGc, ImageGcError, ImageGcPolicy, ImageHost, ImageRecords,
     InvalidPolicy, UnusedImage,
 };

@@ -109,8 +109,9 @@ pub(super) fn start(
         ImageGc::new(images.clone(), policy, events, node.clone(), clock)
     };
     // Validation has let the policy through.
-    match image_gc().and_then(|(_, periodic)| Ok((periodic, image_gc()?.1))) {
+    match image_gc().and_then(|periodic| Ok((periodic, image_gc()?))) {
         Ok((periodic, urgent)) => {
+            let periodic = periodic.every(options.image_gc_period);
             tasks.spawn(periodic.run(stop.clone()));
             tasks.spawn(evict(handler, ended, urgent, stop.clone()));
         }

@@ -1,10 +1,8 @@
-mod cache;
 mod collector;
 mod host;
 mod policy;
 mod records;
 
-pub use cache::ImageCache;
 pub use collector::{ImageGc, ImageGcError};
 pub use host::{CriImages, FsUsage, ImageHost};
 pub use policy::{ImageGcPolicy, InvalidPolicy};

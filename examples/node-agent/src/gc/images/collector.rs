@@ -5,18 +5,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kubewright_clock::Clock;
 use kubewright_cri::Error;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::records::UnusedImage;
-use super::{ImageCache, ImageGcPolicy, ImageHost, ImageRecords, InvalidPolicy};
+use super::{ImageGcPolicy, ImageHost, ImageRecords, InvalidPolicy};
 use crate::event::EventRecorder;
 
-/// How often images are collected.
+/// How often images are collected, if nothing else is said.
 const PERIOD: Duration = Duration::from_secs(300);
-
-/// How often images are listed for the node's status.
-const LIST_PERIOD: Duration = Duration::from_secs(30);
 
 /// Removes images that nobody uses, when the disk is full or they are old.
 ///
@@ -25,8 +22,8 @@ const LIST_PERIOD: Duration = Duration::from_secs(30);
 pub struct ImageGc<H> {
     host: H,
     policy: ImageGcPolicy,
+    period: Duration,
     records: ImageRecords,
-    cache: ImageCache,
     events: EventRecorder,
     node: ObjectReference,
     clock: Clock,
@@ -81,7 +78,7 @@ pub enum ImageGcError {
 }
 
 impl<H: ImageHost> ImageGc<H> {
-    /// A collector of the images of a host, and the cache of its lists. Events are about the node.
+    /// A collector of the images of a host. Events are about the node.
     ///
     /// # Errors
     ///
@@ -92,23 +89,31 @@ impl<H: ImageHost> ImageGc<H> {
         events: EventRecorder,
         node: ObjectReference,
         clock: Clock,
-    ) -> Result<(ImageCache, Self), InvalidPolicy> {
+    ) -> Result<Self, InvalidPolicy> {
         policy.check()?;
-        let cache = ImageCache::default();
-        let collector = Self {
+        Ok(Self {
             host,
             policy,
+            period: PERIOD,
             records: ImageRecords::default(),
-            cache: cache.clone(),
             events,
             node,
             clock,
             began_at: None,
-        };
-        Ok((cache, collector))
+        })
     }
 
-    /// Collects every 5 minutes and lists every 30 seconds, until the token is cancelled.
+    /// Collects so often. Default: every 5 minutes.
+    ///
+    /// # Panics
+    ///
+    /// [`run`](Self::run) does if the period is zero.
+    pub const fn every(mut self, period: Duration) -> Self {
+        self.period = period;
+        self
+    }
+
+    /// Collects in each period until the token is cancelled, the first time at once.
     ///
     /// The first failure in a row is only logged: the runtime may not know its disk yet.
     ///
@@ -117,20 +122,11 @@ impl<H: ImageHost> ImageGc<H> {
     /// Dropping the future stops between two removals, or gives up the answer to one.
     pub async fn run(mut self, token: CancellationToken) {
         let work = async {
-            let mut lists = interval(LIST_PERIOD);
-            lists.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut next_collection = Instant::now();
+            let mut ticks = interval(self.period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut has_failed = false;
             loop {
-                lists.tick().await;
-                match self.host.images().await {
-                    Ok(images) => self.cache.set(images),
-                    Err(error) => tracing::warn!(%error, "images cannot be listed"),
-                }
-                if Instant::now() < next_collection {
-                    continue;
-                }
-                next_collection = Instant::now() + PERIOD;
+                ticks.tick().await;
                 let Err(error) = self.collect().await else {
                     has_failed = false;
                     continue;
