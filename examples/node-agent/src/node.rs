@@ -33,6 +33,6 @@ pub use observer::{CriObserver, NodeObserver};
 pub use pressure::{NodePressure, Pressure};
 pub use registration::{RegistrationError, reconcile_node, try_register};
 pub use report::{ReportSchedule, status_has_changed};
-pub use reporter::{NodeReporter, ReporterConfig};
+pub use reporter::{NodeReporter, ReporterConfig, TellPodCidrs};
 pub use resources::{Reservations, allocatable, capacity};
 pub use watch::NodeWatch;

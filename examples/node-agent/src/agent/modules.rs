@@ -80,6 +80,11 @@ impl Agent {
             if let Some(watch) = self.watch {
                 reporter = reporter.with_watch(watch);
             }
+            let runtime = parts.runtime.clone();
+            reporter = reporter.with_pod_cidrs(Box::new(move |cidrs| {
+                let runtime = runtime.clone();
+                Box::pin(async move { runtime.update_pod_cidr(&cidrs).await })
+            }));
             tasks.spawn(reporter.run(stop.clone()));
             let mut lease = LeaseConfig::of(parts.config.node_name.as_str());
             lease.duration = parts.config.node_lease_duration;

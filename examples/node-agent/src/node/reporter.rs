@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Node;
 use kube_client::api::{Api, Patch, PatchParams};
 use kube_client::{Client, Error};
@@ -68,6 +69,11 @@ impl Default for ReporterConfig {
     }
 }
 
+/// Tells the container runtime the ranges of the addresses of the node's pods, as `10.0.0.0/24`,
+/// of two families with a comma between.
+pub type TellPodCidrs =
+    Box<dyn Fn(String) -> BoxFuture<'static, Result<(), kubewright_cri::Error>> + Send + Sync>;
+
 /// Registers a node, and keeps its status in the API server up to date.
 ///
 /// # Guarantees
@@ -76,6 +82,7 @@ impl Default for ReporterConfig {
 ///   long. As soon as the node is ready for the first time that is told at once.
 /// - An update that fails is tried five times; from the second failure on with new connections.
 /// - Events tell what a status that was written says that the one before did not.
+/// - Once somebody has given the node a range of addresses for its pods, the runtime is told.
 ///
 /// Answers to kubelet's `syncNodeStatus` and `fastStatusUpdateOnce`.
 #[must_use = "nothing is reported unless the reporter runs"]
@@ -91,6 +98,9 @@ pub struct NodeReporter<O> {
 struct State {
     facts: NodeFacts,
     watch: Option<NodeWatch>,
+    tell_pod_cidrs: Option<TellPodCidrs>,
+    /// Those that the runtime was told.
+    told_pod_cidrs: String,
     schedule: ReportSchedule,
     random: fastrand::Rng,
     was_unschedulable: bool,
@@ -111,6 +121,8 @@ impl<O: NodeObserver> NodeReporter<O> {
         let state = State {
             facts,
             watch: None,
+            tell_pod_cidrs: None,
+            told_pod_cidrs: String::new(),
             schedule: ReportSchedule::new(config.report_frequency),
             random: fastrand::Rng::with_seed(config.seed),
             was_unschedulable: false,
@@ -130,6 +142,14 @@ impl<O: NodeObserver> NodeReporter<O> {
     /// asked for what is known.
     pub fn with_watch(mut self, watch: NodeWatch) -> Self {
         self.state.watch = Some(watch);
+        self
+    }
+
+    /// Has the runtime told of the addresses of pods. Without this nobody is.
+    ///
+    /// Runtimes that make the configuration of their network by a template wait for it.
+    pub fn with_pod_cidrs(mut self, tell: TellPodCidrs) -> Self {
+        self.state.tell_pod_cidrs = Some(tell);
         self
     }
 
@@ -226,6 +246,7 @@ impl<O: NodeObserver> NodeReporter<O> {
             Some(node) => Node::clone(&node),
             None => api.get(&name).await?,
         };
+        self.state.tell_pod_cidrs(&old).await;
         let mut new = old.clone();
         let observation = self.observer.observe().await;
         let state = &mut self.state;
@@ -291,6 +312,32 @@ impl<O: NodeObserver> NodeReporter<O> {
         };
         let name = &self.state.facts.node_name;
         (was != is_unschedulable).then(|| NodeNews::status(name, reason))
+    }
+}
+
+impl State {
+    /// Tells the runtime of the addresses of pods, if it was not told. What fails is tried again
+    /// with the next update.
+    ///
+    /// Answers to kubelet's `updatePodCIDR`.
+    async fn tell_pod_cidrs(&mut self, node: &Node) {
+        let Some(tell) = &self.tell_pod_cidrs else {
+            return;
+        };
+        let cidrs = node.spec.as_ref().and_then(|spec| spec.pod_cidrs.as_ref());
+        let cidrs = cidrs.map(|cidrs| cidrs.join(",")).unwrap_or_default();
+        if cidrs.is_empty() || cidrs == self.told_pod_cidrs {
+            return;
+        }
+        match tell(cidrs.clone()).await {
+            Ok(()) => {
+                tracing::info!(cidrs, "the runtime was told the addresses of pods");
+                self.told_pod_cidrs = cidrs;
+            }
+            Err(error) => {
+                tracing::error!(%error, cidrs, "the runtime cannot be told the addresses of pods");
+            }
+        }
     }
 }
 

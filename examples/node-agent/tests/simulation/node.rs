@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube_client::api::Api;
-use kubewright_cri::testing::Behaviour;
+use kube_client::api::{Api, Patch, PatchParams};
+use kubewright_cri::testing::{Behaviour, Fault};
 use kubewright_cri::v1::RuntimeCondition;
 use serde_json::json;
 use tokio::time::Instant;
@@ -186,4 +186,32 @@ async fn a_node_that_is_shut_down_ends_its_pods_first_and_critical_ones_last() {
     let stops: Vec<_> = stops.map(|it| (it.subject.as_str(), it.seconds)).collect();
     assert_eq!(stops.last(), Some(&("critical/app", 5)), "{stops:?}");
     assert!(stops.contains(&("deaf/deaf", 20)), "{stops:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_runtime_is_told_the_addresses_of_pods() {
+    let mut world = World::new(20).await;
+    let told = |world: &World| {
+        let calls = world.runtime.calls().into_iter();
+        let calls = calls.filter(|call| call.method == "UpdateRuntimeConfig");
+        calls.map(|call| call.subject).collect::<Vec<_>>()
+    };
+    world.pass(30).await;
+    assert_eq!(told(&world), <[&str; 0]>::default(), "there are none yet");
+    world
+        .runtime
+        .fault("UpdateRuntimeConfig", Fault::unavailable());
+    let cidrs =
+        json!({"spec": {"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.1.0.0/24", "fd00::/64"]}});
+    let (nodes, params) = (world.nodes(), PatchParams::default());
+    let patched = nodes.patch(NODE, &params, &Patch::Merge(cidrs)).await;
+    patched.unwrap();
+    world.pass(60).await;
+    let both = "10.1.0.0/24,fd00::/64";
+    assert_eq!(
+        told(&world),
+        [both, both],
+        "until it took them, and not again"
+    );
+    world.stop().await;
 }

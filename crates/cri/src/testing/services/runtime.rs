@@ -57,9 +57,11 @@ impl RuntimeService for FakeRuntime {
 
     async fn update_runtime_config(
         &self,
-        _: Request<v1::UpdateRuntimeConfigRequest>,
+        request: Request<v1::UpdateRuntimeConfigRequest>,
     ) -> Result<Response<v1::UpdateRuntimeConfigResponse>, Status> {
-        self.call("UpdateRuntimeConfig", "", |_, _| {
+        let config = request.into_inner().runtime_config.unwrap_or_default();
+        let pod_cidr = config.network_config.unwrap_or_default().pod_cidr;
+        self.call("UpdateRuntimeConfig", &pod_cidr, |_, _| {
             Ok(Response::new(v1::UpdateRuntimeConfigResponse {}))
         })
         .await
