@@ -32,6 +32,7 @@
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
 //! - [`eviction`]: how pods are ended before the node runs out of something.
 //! - [`yaml`]: how manifests and configuration files are read.
+//! - [`systemd`]: what the service manager is told.
 //!
 //! # Invariants
 //!
@@ -65,6 +66,7 @@ pub mod shutdown;
 pub mod source;
 pub mod status;
 pub mod sync_loop;
+pub mod systemd;
 pub mod volume;
 pub mod worker;
 pub mod yaml;

@@ -13,6 +13,7 @@ use kubewright_process_runtime::{ImageRecord, Options, ProcessRuntime, shim};
 use node_agent::agent::{Agent, AgentOptions, Dependencies};
 use node_agent::config::{Config, Flags, RuntimeKind};
 use node_agent::node::Loopback;
+use node_agent::systemd;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +124,9 @@ async fn serve(
     agent.birth_cry();
     let mut serving = JoinSet::new();
     serving.spawn(servers.run(stop.clone()));
+    if let Err(error) = systemd::notify_ready() {
+        tracing::warn!(%error, "systemd is not told that the agent has started");
+    }
     agent.run(stop).await?;
     while serving.join_next().await.is_some() {}
     Ok(())
