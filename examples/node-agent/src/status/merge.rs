@@ -33,6 +33,8 @@ pub fn merge(pod: &Pod, old: &PodStatus, mut new: PodStatus, containers: Contain
     // Claims are not the agent's.
     new.resource_claim_statuses
         .clone_from(&old.resource_claim_statuses);
+    new.extended_resource_claim_status
+        .clone_from(&old.extended_resource_claim_status);
 
     if ends && containers == Containers::MayRun {
         new.phase.clone_from(&old.phase);

@@ -307,3 +307,22 @@ fn terminate_pod_ensures_terminal_phase() {
         "a static pod starts anew"
     );
 }
+
+#[test]
+fn claims_are_left_to_those_who_made_them() {
+    let old = status(json!({
+        "resourceClaimStatuses": [{"name": "gpu", "resourceClaimName": "gpu-1"}],
+        "extendedResourceClaimStatus": {"resourceClaimName": "gpu-2", "requestMappings": []},
+    }));
+    let merged = merge(
+        &base_pod("Never"),
+        &old,
+        PodStatus::default(),
+        Containers::MayRun,
+    );
+    assert_eq!(merged.resource_claim_statuses, old.resource_claim_statuses);
+    assert_eq!(
+        merged.extended_resource_claim_status,
+        old.extended_resource_claim_status
+    );
+}
