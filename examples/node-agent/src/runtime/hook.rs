@@ -10,12 +10,14 @@ use kubewright_cri::Runtime;
 
 use super::manager::rpc_error;
 use crate::pod::described;
+use crate::probe::HttpClient;
 
 pub(super) use http::HookEvent;
 
 /// Runs hooks. Answers to kubelet's `handlerRunner`.
 pub(super) struct HookRunner {
     runtime: Runtime,
+    http: HttpClient,
 }
 
 /// In which container a hook is run.
@@ -34,7 +36,10 @@ pub(super) struct HookError(String);
 
 impl HookRunner {
     pub(super) fn new(runtime: Runtime) -> Self {
-        Self { runtime }
+        Self {
+            runtime,
+            http: HttpClient::default(),
+        }
     }
 
     /// Runs a hook to its end, however long that takes. There may be something to tell though it
@@ -61,7 +66,8 @@ impl HookRunner {
         }
         if let Some(action) = &hook.http_get {
             let path = action.path.as_deref().unwrap_or_default();
-            let asked = http::get(action, container, context.pod_ips.first()).await;
+            let asked = http::get(&self.http, action, container, context.pod_ips.first());
+            let asked = asked.await;
             return asked.map_err(|cause| failed(format!("HTTP lifecycle hook ({path})"), cause));
         }
         if let Some(sleep) = &hook.sleep {

@@ -229,6 +229,36 @@ async fn life_cycle_hook_http_get() {
 }
 
 #[tokio::test]
+async fn a_hook_goes_where_it_is_sent_on_to() {
+    let harness = Harness::new();
+    let moved = "HTTP/1.1 302 Found\r\nlocation: /there\r\ncontent-length: 0\r\n\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = async move {
+        let mut lines = Vec::new();
+        for answer in [moved, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            let head = String::from_utf8(head).unwrap();
+            lines.extend(head.lines().next().map(str::to_owned));
+        }
+        lines
+    };
+    let action = json!({"host": "127.0.0.1", "port": port, "path": "/here"});
+    let pod = app(json!({"lifecycle": {"postStart": {"httpGet": action}}}));
+    let both = async { tokio::join!(harness.sync_well(&pod), served) };
+    let both = tokio::time::timeout(Duration::from_secs(20), both).await;
+    assert_eq!(
+        both.unwrap().1,
+        ["GET /here HTTP/1.1", "GET /there HTTP/1.1"]
+    );
+}
+
+#[tokio::test]
 async fn a_hook_over_http_that_nobody_answers_fails() {
     let harness = Harness::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
