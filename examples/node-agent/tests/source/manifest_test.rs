@@ -342,3 +342,17 @@ fn what_manifests_leave_out_is_filled_in() {
         assert_eq!(pod.pointer(at), Some(&value), "{at}");
     }
 }
+
+/// Files of pods are kept, and removed, in directories that are called by their uids.
+#[test]
+fn a_uid_that_leads_elsewhere_is_refused() {
+    for uid in ["../../etc", "/data", ".", "a/b", "a_b"] {
+        let mut odd = manifest("web");
+        odd["metadata"]["uid"] = uid.into();
+        let refused = refusal(&odd.to_string());
+        assert!(
+            refused.contains("metadata.uid: Invalid value"),
+            "{uid}: {refused}"
+        );
+    }
+}

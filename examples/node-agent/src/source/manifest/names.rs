@@ -30,6 +30,21 @@ pub(super) fn subdomain(name: &str) -> Option<&'static str> {
     }
 }
 
+/// What is wrong with a uid. Directories are called by it, and it comes after a `_` there.
+pub(super) fn uid(uid: &str) -> Option<&'static str> {
+    let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.');
+    if uid.len() > 63 {
+        Some("must be no more than 63 bytes")
+    } else if framed(uid, inner) {
+        None
+    } else {
+        Some(
+            "must consist of alphanumeric characters, '-' or '.', and must start and end with an \
+             alphanumeric character",
+        )
+    }
+}
+
 /// What is wrong with the key of a label or annotation.
 pub(super) fn qualified(key: &str) -> Option<&'static str> {
     let (prefix, name) = match key.split_once('/') {
@@ -121,6 +136,9 @@ mod tests {
             (subdomain, "a.b-c", "A"),
             (qualified, "example.com/A_b", "example.com/"),
             (qualified, "A.b", "a/b/c"),
+            (uid, "7f0B-4", "../../etc"),
+            (uid, "a", "/"),
+            (uid, "a.b", "a_b"),
             (label_value, "", "-"),
             (label_value, "A.b_c", "a b"),
             (port, "http-80", "80"),

@@ -35,6 +35,8 @@ fn metadata(metadata: &ObjectMeta, problems: &mut Problems) {
     problems.name("metadata.name", name, names::subdomain);
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     problems.name("metadata.namespace", namespace, names::label);
+    let uid = metadata.uid.as_deref().unwrap_or_default();
+    problems.name("metadata.uid", uid, names::uid);
     labels("metadata.labels", metadata.labels.as_ref(), problems);
     for key in metadata.annotations.iter().flat_map(BTreeMap::keys) {
         if let Some(problem) = names::qualified(&key.to_lowercase()) {
