@@ -19,6 +19,7 @@ mod modules;
 mod node_view;
 mod options;
 mod parts;
+mod pod_files;
 mod pod_status;
 mod run_once;
 mod servers;

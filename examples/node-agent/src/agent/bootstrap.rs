@@ -9,6 +9,7 @@ use super::garbage::Deletions;
 use super::handler::Handler;
 use super::lifecycle::PodLifecycle;
 use super::parts::Parts;
+use super::pod_files::PodFiles;
 use super::shutdown::ShuttingDown;
 use super::{AgentError, AgentOptions, Dependencies, NodeView};
 use crate::client::Clients;
@@ -198,6 +199,7 @@ impl Agent {
             images,
             container_logs_dir,
             mounter,
+            files: PodFiles::default(),
             node,
             config,
         });

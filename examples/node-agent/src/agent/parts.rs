@@ -8,6 +8,7 @@ use kubewright_cri::Runtime;
 use parking_lot::Mutex;
 
 use super::NodeView;
+use super::pod_files::PodFiles;
 use crate::config::Config;
 use crate::event::EventRecorder;
 use crate::mirror::MirrorClient;
@@ -42,6 +43,7 @@ pub(super) struct Parts {
     pub(super) images: Runtime,
     pub(super) container_logs_dir: Option<PathBuf>,
     pub(super) mounter: Arc<dyn Mounter + Send + Sync>,
+    pub(super) files: PodFiles,
     pub(super) node: NodeView,
 }
 

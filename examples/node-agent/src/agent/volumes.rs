@@ -20,7 +20,8 @@ impl Parts {
         observed: &ObservedPod,
         objects: Arc<Snapshot>,
     ) -> Result<MountedVolumes, VolumeError> {
-        let directories = self.directories(&PodUid::of(pod));
+        let uid = PodUid::of(pod);
+        let directories = self.directories(&uid);
         let allocatable = self.node.allocatable();
         let host_ips = self.node.host_ips().to_vec();
         let pod_ips = match is_host_network(pod) {
@@ -28,7 +29,7 @@ impl Parts {
             false => observed.ips.clone(),
         };
         let (pod, mounter, now) = (pod.clone(), self.mounter.clone(), self.clock.now());
-        blocking(move || {
+        let set_up = move || {
             let downward = DownwardApi {
                 pod: &pod,
                 pod_ips: &pod_ips,
@@ -45,28 +46,21 @@ impl Parts {
                 now,
             };
             set_up.set_up_all()
-        })
-        .await
+        };
+        self.files.work(&uid, set_up).await
     }
 
     /// Unmounts and removes the volumes of a pod.
     pub(super) async fn tear_down_volumes(&self, uid: &PodUid) -> Result<(), VolumeError> {
         let (directories, mounter) = (self.directories(uid), self.mounter.clone());
-        blocking(move || tear_down_volumes(&directories, &mounter)).await
+        let tear_down = move || tear_down_volumes(&directories, &mounter);
+        self.files.work(uid, tear_down).await
     }
 
     /// Unmounts and removes all that a pod has on disk.
     pub(super) async fn tear_down(&self, uid: &PodUid) -> Result<(), VolumeError> {
         let (directories, mounter) = (self.directories(uid), self.mounter.clone());
-        blocking(move || tear_down(&directories, &mounter)).await
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, VolumeError> + Send + 'static,
-) -> Result<T, VolumeError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        let tear_down = move || tear_down(&directories, &mounter);
+        self.files.work(uid, tear_down).await
     }
 }
