@@ -1,16 +1,25 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::future::join_all;
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::timeout;
 
 use super::handler::Handler;
 use crate::pod::{PodUid, is_terminal};
 use crate::runtime::{ListedPod, PodRuntime as _};
 use crate::worker::{Kill, KillCause, PodUpdate, Stage, Subject, UpdateKind};
+
+/// Of how many pods files are removed at one time.
+const CONCURRENT_REMOVALS: usize = 4;
+/// How long the sync loop waits for files to be removed. What has begun by then goes on.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is done again and again so that nothing stays behind, whatever was missed.
 ///
@@ -78,7 +87,7 @@ impl Handler {
                 subject: Subject::Orphan(observed),
                 kill: Some(Kill {
                     cause: KillCause::Removed,
-                    grace: Some(std::time::Duration::from_secs(1)),
+                    grace: Some(Duration::from_secs(1)),
                     status: None,
                     waiter: None,
                 }),
@@ -107,9 +116,8 @@ impl Handler {
     /// Answers to kubelet's `cleanupOrphanedPodDirs`.
     async fn remove_orphaned_files(&self, wanted: &HashSet<PodUid>, listed: &[ListedPod]) {
         let directory = self.parts.config.root_dir.join("pods");
-        let entries = match fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        let found = match names_in(&directory) {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, directory = %directory.display(), "files of pods cannot be listed");
                 return;
@@ -120,21 +128,20 @@ impl Handler {
             .filter(|pod| pod.is_alive())
             .map(|pod| &pod.uid)
             .collect();
-        for entry in entries.filter_map(Result::ok) {
-            let Ok(name) = entry.file_name().into_string() else {
-                continue;
-            };
-            let uid = PodUid::new(name);
-            if wanted.contains(&uid) || alive.contains(&uid) {
-                continue;
-            }
-            if !self.workers.should_pod_content_be_removed(&uid) {
-                continue;
-            }
+        let is_orphan = |uid: &PodUid| {
+            !wanted.contains(uid)
+                && !alive.contains(uid)
+                && self.workers.should_pod_content_be_removed(uid)
+        };
+        let orphans = found.into_iter().map(PodUid::new).filter(is_orphan);
+        let removal = stream::iter(orphans).for_each_concurrent(CONCURRENT_REMOVALS, |uid| async move {
             if let Err(error) = self.parts.tear_down(&uid).await {
                 let error = anyhow::anyhow!(error);
                 tracing::warn!(%uid, "the files of a pod that is gone cannot be removed: {error:#}");
             }
+        });
+        if timeout(REMOVAL_PATIENCE, removal).await.is_err() {
+            tracing::info!("files of pods that are gone are still being removed");
         }
     }
 
@@ -155,4 +162,14 @@ impl Handler {
         self.tell(pod, UpdateKind::Create);
         true
     }
+}
+
+/// What is in a directory; nothing if it is not there.
+fn names_in(directory: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.collect())
 }

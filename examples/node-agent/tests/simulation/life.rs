@@ -1,9 +1,16 @@
 //! Pods come, run, end and go.
 
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use kubewright_cri::testing::{Behaviour, OnStop};
+use node_agent::volume::{DirectMounter, Mounter, OpenedSubPath, TmpfsOptions};
+use parking_lot::Mutex;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::world::{World, app};
 
@@ -43,7 +50,7 @@ async fn a_pod_runs_and_is_deleted() {
         "{}",
         view.told()
     );
-    let left = std::fs::read_dir(world.config.root_dir.join("pods")).unwrap();
+    let left = fs::read_dir(world.config.root_dir.join("pods")).unwrap();
     assert_eq!(left.count(), 0, "files of the pod are left");
     world.stop().await;
 }
@@ -339,3 +346,62 @@ async fn a_sandbox_that_is_lost_is_made_anew() {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// A mounter that takes its time over the files of one pod, until the test lets it go on.
+struct Slow {
+    uid: &'static str,
+    begun: mpsc::Sender<()>,
+    go_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Mounter for Slow {
+    fn tmpfs(&self, target: &Path, options: TmpfsOptions) -> io::Result<()> {
+        DirectMounter.tmpfs(target, options)
+    }
+
+    fn bind(&self, source: &OpenedSubPath, target: &Path) -> io::Result<PathBuf> {
+        DirectMounter.bind(source, target)
+    }
+
+    fn unmount(&self, target: &Path) -> io::Result<()> {
+        DirectMounter.unmount(target)
+    }
+
+    fn mounts_below(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        if path.ends_with(self.uid) {
+            let _ = self.begun.send(());
+            let _ = self.go_on.lock().recv();
+        }
+        DirectMounter.mounts_below(path)
+    }
+}
+
+/// In real time: the clock of the others stands still while files are worked on.
+#[tokio::test]
+async fn large_files_of_a_pod_that_is_gone_keep_no_other_from_starting() {
+    let mut world = World::idle(30).await;
+    let (begun, begins) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    world.mounter = Arc::new(Slow {
+        uid: "orphan",
+        begun,
+        go_on: Mutex::new(goes_on),
+    });
+    let files = world.config.root_dir.join("pods/orphan");
+    fs::create_dir_all(&files).unwrap();
+    world.start().await;
+    world.until_ready().await;
+    let end = Instant::now() + Duration::from_secs(20);
+    while begins.try_recv().is_err() {
+        assert!(Instant::now() < end, "nobody removes them");
+        world.step().await;
+    }
+    world.run("web", app()).await;
+    assert!(files.exists());
+    drop(go_on);
+    while files.exists() {
+        assert!(Instant::now() < end, "they are not removed");
+        world.step().await;
+    }
+    world.stop().await;
+}

@@ -19,7 +19,7 @@ use node_agent::agent::{Agent, AgentError, AgentOptions, Census, Dependencies};
 use node_agent::client::{ClientLimits, Clients};
 use node_agent::config::Config;
 use node_agent::node::{Loopback, MachineInfo};
-use node_agent::volume::DirectMounter;
+use node_agent::volume::{DirectMounter, Mounter};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -43,6 +43,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) config: Config,
     pub(crate) options: AgentOptions,
+    pub(crate) mounter: Arc<dyn Mounter + Send + Sync>,
     /// The pods that files or web servers have, by name: these are wanted though the API server
     /// does not know them.
     pub(crate) statics: BTreeSet<String>,
@@ -116,6 +117,7 @@ impl World {
             clock,
             config,
             options,
+            mounter: Arc::new(DirectMounter),
             statics: BTreeSet::new(),
             watchdog: Watchdog::new(seed),
             root,
@@ -163,7 +165,7 @@ impl World {
             dependencies.clients = Some(Clients::in_process(self.server.service(), &limits));
         }
         dependencies.clock = self.clock.clone();
-        dependencies.mounter = Arc::new(DirectMounter);
+        dependencies.mounter = self.mounter.clone();
         dependencies.machine = MachineInfo {
             cpus: 64,
             // More than any machine has, so that a test can be short of it.
