@@ -5,6 +5,7 @@
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -34,6 +35,12 @@ struct Arguments {
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log: EnvFilter,
 }
+
+/// How long threads for work on files are kept that have nothing to do.
+///
+/// Pods come in crowds, and each takes a thread for a moment. Those that are left take turns at what
+/// there is to do, so that with tokio's 10 s none would ever end.
+const IDLE_THREADS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     // This program is also the shim of the containers of its process runtime.
@@ -67,6 +74,7 @@ fn main() -> ExitCode {
 fn run(config: Config, images: Vec<ImageRecord>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_keep_alive(IDLE_THREADS)
         .build()
         .context("no threads can be started")?;
     runtime.block_on(async {
