@@ -138,10 +138,16 @@ impl Containerd {
         let runtime = Runtime::lazy(&self.endpoint, RuntimeOptions::default());
         let sandboxes = runtime.list_pod_sandbox(None).await.map_err(Error::Clear)?;
         for sandbox in sandboxes {
-            let stopped = runtime.stop_pod_sandbox(&sandbox.id).await;
-            stopped.map_err(Error::Clear)?;
-            let removed = runtime.remove_pod_sandbox(&sandbox.id).await;
-            removed.map_err(Error::Clear)?;
+            // Calls of whoever made it may still be under way, and remove it meanwhile.
+            for cleared in [
+                runtime.stop_pod_sandbox(&sandbox.id).await,
+                runtime.remove_pod_sandbox(&sandbox.id).await,
+            ] {
+                match cleared {
+                    Err(error) if !error.is_not_found() => return Err(Error::Clear(error)),
+                    _ => {}
+                }
+            }
         }
         shims::gone(&self.directory().join("containerd.sock")).await;
         self.kill().await?;
