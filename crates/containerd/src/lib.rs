@@ -3,7 +3,8 @@
 //! [`Containerd::start`] gives a daemon with its own configuration, directories, socket and pod
 //! network; [`Containerd::import`] gives it images that are made on the spot from the machine's
 //! static busybox, since no registry is asked.
-//! Several may run beside each other, if each has its own [`Options::subnet`].
+//! Several may run beside each other, if each has its own [`Options::subnet`] and what makes pods on
+//! it a [`CgroupRoot`] of its own.
 //!
 //! # Guarantees
 //!
@@ -27,6 +28,7 @@
 //! # }
 //! ```
 
+mod cgroup;
 mod config;
 mod daemon;
 mod error;
@@ -35,6 +37,7 @@ mod layout;
 mod requirements;
 mod shims;
 
+pub use cgroup::CgroupRoot;
 pub use config::Options;
 pub use daemon::Containerd;
 pub use error::Error;

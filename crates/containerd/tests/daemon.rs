@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kubewright_containerd::{Containerd, Image, Options, Requirements};
+use kubewright_containerd::{CgroupRoot, Containerd, Image, Options, Requirements};
 use kubewright_cri::v1::{
     ContainerConfig, ContainerMetadata, ContainerState, ImageSpec, LinuxPodSandboxConfig,
     PodSandboxConfig, PodSandboxMetadata,
@@ -11,6 +11,20 @@ use kubewright_cri::v1::{
 use kubewright_cri::{Runtime, RuntimeOptions};
 
 const IMAGE: &str = "localhost/busybox:1";
+
+#[test]
+fn a_cgroup_of_ones_own_goes_with_all_in_it() {
+    if !Requirements::are_met() {
+        return;
+    }
+    let root = CgroupRoot::create("own").unwrap();
+    let paths = root.paths().unwrap();
+    assert_eq!(paths.len(), if root.is_unified() { 1 } else { 3 });
+    std::fs::create_dir_all(root.path("memory").join("a/b")).unwrap();
+    assert!(root.path("pids").ends_with(&root.name()[1..]));
+    root.remove().unwrap();
+    assert!(paths.iter().all(|path| !path.exists()), "{paths:?}");
+}
 
 #[tokio::test]
 async fn a_pod_lives_and_outlives_the_daemon() {
