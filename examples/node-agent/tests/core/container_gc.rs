@@ -95,6 +95,17 @@ fn container_gc() {
             vec![],
         ),
         (
+            "nor does what is about to be started, unless it was replaced",
+            vec![
+                ("1", "a", 4, Created),
+                ("1", "a", 3, Exited),
+                ("1", "a", 2, Created),
+                ("deleted", "b", 1, Created),
+            ],
+            usual,
+            vec!["a-2", "b-1"],
+        ),
+        (
             "one that is too young does not count either",
             vec![("1", "a", 9000, Exited), ("1", "a", 1, Exited)],
             usual,

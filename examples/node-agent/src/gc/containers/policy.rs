@@ -52,6 +52,7 @@ pub fn removable_containers(
         }
         !is_useless
     });
+    units.values_mut().for_each(leave_beginning);
     if let Some(most) = policy.max_per_pod_container {
         limit(&mut units, most, &mut removed);
     }
@@ -85,6 +86,17 @@ fn dead(pods: &[ListedPod], min_age: Duration, now: Timestamp) -> Units<'_> {
         unit.sort_by_key(|container| Reverse(container.created_at));
     }
     units
+}
+
+/// The newest one that was made and not started is about to be: it is none of the dead, and the one
+/// before it is still the last that died.
+fn leave_beginning(unit: &mut Vec<&ListedContainer>) {
+    if unit
+        .first()
+        .is_some_and(|newest| newest.state == RuntimeState::Created)
+    {
+        unit.remove(0);
+    }
 }
 
 fn limit<'a>(units: &mut Units<'a>, most: usize, removed: &mut Vec<&'a ListedContainer>) {
