@@ -36,6 +36,25 @@ pub(super) const DEFAULTS: [(&str, &str); 5] = [
     ("imagefs.inodesFree", "5%"),
 ];
 
+impl Threshold {
+    /// The amount that it means of a capacity.
+    pub fn of(self, capacity: u64) -> u64 {
+        match self {
+            Self::Amount(amount) => u64::try_from(amount.value()).unwrap_or_default(),
+            Self::Percentage(percent) => {
+                // Thousandths of a percent are as exact as anybody writes them.
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a percentage is between 0 and 100"
+                )]
+                let parts = (percent * 1000.0).round() as u128;
+                u64::try_from(u128::from(capacity) * parts / 100_000).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
 impl FromStr for Threshold {
     type Err = InvalidThreshold;
 

@@ -73,29 +73,12 @@ impl EvictionEngine {
     fn met(&self, observations: &Observations) -> impl Iterator<Item = MetThreshold> {
         self.thresholds.iter().filter_map(|(signal, threshold)| {
             let seen = observations.get(signal)?;
-            let threshold = least(*threshold, seen.capacity);
+            let threshold = threshold.of(seen.capacity);
             (seen.available < threshold).then_some(MetThreshold {
                 signal: *signal,
                 threshold,
                 available: seen.available,
             })
         })
-    }
-}
-
-/// The amount that a threshold means.
-fn least(threshold: Threshold, capacity: u64) -> u64 {
-    match threshold {
-        Threshold::Amount(amount) => u64::try_from(amount.value()).unwrap_or_default(),
-        Threshold::Percentage(percent) => {
-            // Thousandths of a percent are as exact as anybody writes them.
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a percentage is between 0 and 100"
-            )]
-            let parts = (percent * 1000.0).round() as u128;
-            u64::try_from(u128::from(capacity) * parts / 100_000).unwrap_or(u64::MAX)
-        }
     }
 }

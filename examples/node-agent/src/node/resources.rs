@@ -38,6 +38,31 @@ impl Reservations {
         }
     }
 
+    /// What is reserved of a capacity that has less than that, for people.
+    ///
+    /// Answers to kubelet's `validateNodeAllocatable`.
+    pub fn excesses(&self, capacity: &BTreeMap<String, Quantity>) -> Vec<String> {
+        let excesses = capacity.iter().filter_map(|(resource, capacity)| {
+            let reserved = self.of_resource(resource, *capacity);
+            (reserved > *capacity).then(|| {
+                format!(
+                    "Resource {resource:?} has a reservation of {reserved} but capacity of \
+                     {capacity}. Expected capacity >= reservation."
+                )
+            })
+        });
+        excesses.collect()
+    }
+
+    /// Those that are kept at all times, without what has to be left before pods are evicted.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        Self {
+            reserved: self.reserved.clone(),
+            ..Self::default()
+        }
+    }
+
     fn of_resource(&self, resource: &str, capacity: Quantity) -> Quantity {
         let threshold = match resource {
             MEMORY => self.memory_threshold,
@@ -46,8 +71,9 @@ impl Reservations {
         };
         let left = match threshold {
             None => Quantity::ZERO,
-            Some(Threshold::Amount(amount)) => amount,
-            Some(Threshold::Percentage(percent)) => share(capacity, percent),
+            Some(threshold) => {
+                bytes(threshold.of(u64::try_from(capacity.value()).unwrap_or_default()))
+            }
         };
         let reserved = self.reserved.get(resource).copied();
         reserved.unwrap_or(Quantity::ZERO) + left
@@ -60,7 +86,6 @@ pub fn capacity(
     storage: Option<u64>,
     max_pods: u32,
 ) -> BTreeMap<String, Quantity> {
-    let bytes = |bytes| Quantity::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
     let mut capacity = BTreeMap::from([
         (CPU.to_owned(), Quantity::whole(machine.cpus.into())),
         (MEMORY.to_owned(), bytes(machine.memory)),
@@ -106,11 +131,6 @@ pub fn allocatable(
     allocatable
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "a share of a capacity in percent is no exact thing"
-)]
-fn share(capacity: Quantity, percent: f64) -> Quantity {
-    Quantity::bytes((capacity.value() as f64 * percent / 100.0) as i64)
+fn bytes(bytes: u64) -> Quantity {
+    Quantity::bytes(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
