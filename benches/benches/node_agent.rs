@@ -22,7 +22,7 @@ use kube_client::api::{DeleteParams, PostParams, WatchParams};
 use kube_client::core::WatchEvent;
 use kube_client::{Api, Client};
 use kubewright_benches::{Cluster, Cost, Process, build};
-use kubewright_containerd::{Containerd, Image, Options};
+use kubewright_containerd::{CgroupRoot, Containerd, Image, Options};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -73,10 +73,12 @@ async fn main() -> Result<()> {
     .await?;
     let mut runs = Vec::new();
     for number in 1..=arguments.runs {
+        let cgroup = CgroupRoot::create("bench")?;
         let containerd = Containerd::start(Options::with_subnet(214, 1)).await?;
         containerd.import(&[Image::busybox(IMAGE)]).await?;
-        let run = measure(&programs, &containerd, arguments.pods).await;
+        let run = measure(&programs, &containerd, &cgroup, arguments.pods).await;
         containerd.stop().await?;
+        cgroup.remove()?;
         let run = run?;
         report(number, arguments.pods, &run);
         runs.push(run);
@@ -85,12 +87,18 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn measure(programs: &Path, containerd: &Containerd, count: usize) -> Result<Run> {
+async fn measure(
+    programs: &Path,
+    containerd: &Containerd,
+    cgroup: &CgroupRoot,
+    count: usize,
+) -> Result<Run> {
     let directory = tempfile::tempdir()?;
     let cluster = Cluster::start(programs, directory.path()).await?;
     let client = Client::try_from(cluster.config.clone())?;
     let settings = directory.path().join("config.yaml");
-    std::fs::write(&settings, configuration(containerd, directory.path()))?;
+    let configuration = configuration(containerd, cgroup, directory.path());
+    std::fs::write(&settings, configuration)?;
     let root = directory.path().join("agent").display().to_string();
     let agent = Process::spawn(
         &programs.join("node-agent"),
@@ -130,12 +138,13 @@ async fn measure(programs: &Path, containerd: &Containerd, count: usize) -> Resu
     })
 }
 
-fn configuration(containerd: &Containerd, directory: &Path) -> String {
+fn configuration(containerd: &Containerd, cgroup: &CgroupRoot, directory: &Path) -> String {
     let configuration = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "containerRuntimeEndpoint": containerd.endpoint().to_string(),
         "podLogsDir": directory.join("logs"),
+        "cgroupRoot": cgroup.name(),
         "enableServer": false,
         "healthzPort": 0,
         "authentication": {"webhook": {"enabled": false}},

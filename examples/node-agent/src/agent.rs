@@ -7,6 +7,7 @@
 
 mod bootstrap;
 mod census;
+mod cgroups;
 mod dependencies;
 mod error;
 mod garbage;

@@ -32,6 +32,8 @@ pub use file::{
 pub use flags::{Flags, Pairs, RuntimeKind};
 pub use gates::{FeatureGates, Gate, InvalidGate};
 
+pub use crate::resources::CgroupDriver;
+
 /// How the agent works. The defaults are those of the kubelet of Kubernetes 1.36, unless said
 /// otherwise.
 #[derive(Clone, Debug)]
@@ -129,12 +131,16 @@ pub struct Config {
     pub eviction_hard: BTreeMap<String, Threshold>,
     /// How long a condition of pressure stays after the pressure has gone. Default: 5 min.
     pub eviction_pressure_transition_period: Duration,
-    /// The cgroup that all pods are below. Default: the runtime's root.
+    /// The cgroup that all pods are below; it is to be there. Default: the root.
     pub cgroup_root: Option<String>,
     /// Whether pods have cgroups by quality of service. Default: true.
     pub cgroups_per_qos: bool,
-    /// Who manages cgroups, unless the runtime says it. Default: cgroupfs.
+    /// Who manages cgroups, unless the runtime says it. Default: cgroupfs. With systemd the limits
+    /// of containers are enforced, and those of pods as a whole are not.
     pub cgroup_driver: CgroupDriver,
+    /// Whether all pods together are held to what is not reserved of the node, which is `pods` in
+    /// upstream's list. Default: true.
+    pub enforce_node_allocatable: bool,
     /// Whether the agent refuses to run on cgroup v1. Default: false, unlike upstream's.
     pub fail_cgroup_v1: bool,
     /// Whether limits of CPU are enforced. Default: true.
@@ -210,15 +216,6 @@ pub struct Rate {
     pub per_second: u32,
     /// How often at once.
     pub burst: u32,
-}
-
-/// Who manages the cgroups of a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CgroupDriver {
-    /// The runtime, by itself.
-    Cgroupfs,
-    /// systemd.
-    Systemd,
 }
 
 impl Default for Config {

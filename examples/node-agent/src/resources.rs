@@ -10,8 +10,8 @@ mod qos;
 
 pub use amount::{Amounts, amount, amounts};
 pub use cgroup::{
-    CgroupDriver, CgroupHierarchy, CgroupLimits, CgroupName, CgroupVersion, CgroupWrite, apply,
-    besteffort_limits, burstable_limits, node_limits,
+    CgroupDriver, CgroupHierarchy, CgroupLimits, CgroupName, CgroupVersion, CgroupWrite,
+    PodCgroups, apply, besteffort_limits, burstable_limits, node_limits,
 };
 pub use container::{ContainerResources, ResourceSettings};
 pub use cpu::{cpu_quota, cpu_shares, cpu_weight};

@@ -256,6 +256,22 @@ fn flags_win_over_the_file() {
 }
 
 #[test]
+fn limits_of_all_pods_are_enforced_unless_said_otherwise() {
+    let enforces = |lines: &str, flags: &[&str]| {
+        let config = configure(lines, flags).unwrap();
+        (config.cgroups_per_qos, config.enforce_node_allocatable)
+    };
+    assert_eq!(enforces("", &[]), (true, true));
+    assert_eq!(enforces("enforceNodeAllocatable: []", &[]), (true, false));
+    let file = "cgroupsPerQOS: false\nenforceNodeAllocatable: [none]";
+    assert_eq!(enforces(file, &[]), (false, false));
+    let flags = ["--cgroups-per-qos", "--enforce-node-allocatable=pods"];
+    assert_eq!(enforces(file, &flags), (true, true));
+    let flags = ["--cgroups-per-qos=false", "--enforce-node-allocatable="];
+    assert_eq!(enforces("", &flags), (false, false));
+}
+
+#[test]
 fn fields_that_nobody_knows_are_named() {
     assert_eq!(
         refusal(
@@ -540,6 +556,26 @@ fn validate_kubelet_configuration() {
         (
             "cgroupDriver: docker",
             "option \"docker\" specified for cgroupDriver (--cgroup-driver). Valid options are \"cgroupfs\" or \"systemd\"",
+        ),
+        (
+            "enforceNodeAllocatable: [pods, pods]",
+            "duplicated enforcements \"pods\" in enforceNodeAllocatable (--enforce-node-allocatable)",
+        ),
+        (
+            "enforceNodeAllocatable: [none, pods]",
+            "enforceNodeAllocatable (--enforce-node-allocatable) may not contain additional enforcements when \"none\" is specified",
+        ),
+        (
+            "enforceNodeAllocatable: [magic]",
+            "option \"magic\" specified for enforceNodeAllocatable (--enforce-node-allocatable). Valid options are \"pods\" or \"none\"",
+        ),
+        (
+            "enforceNodeAllocatable: [pods, system-reserved]",
+            "option \"system-reserved\" specified for enforceNodeAllocatable (--enforce-node-allocatable) is not supported by this agent, which limits nothing but pods",
+        ),
+        (
+            "cgroupsPerQOS: false",
+            "cgroupsPerQOS (--cgroups-per-qos) must be set to true when \"pods\" contained in enforceNodeAllocatable (--enforce-node-allocatable)",
         ),
         (
             "clusterDNS: [x]",

@@ -5,10 +5,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::process;
+use std::process::{self, Command};
 
+use k8s_openapi::api::core::v1::Pod;
+use node_agent::pod::PodUid;
 use node_agent::resources::{
-    CgroupDriver, CgroupHierarchy, CgroupLimits, CgroupName, CgroupVersion, apply,
+    CgroupHierarchy, CgroupLimits, CgroupName, CgroupVersion, PodCgroups, ResourceSettings, apply,
 };
 use node_agent::volume::{KernelMounter, Mounter, TmpfsOptions, open_sub_path};
 
@@ -85,9 +87,30 @@ impl Drop for Removed {
     }
 }
 
+/// Whether the kernel made what it was asked to; if it may not, that is said loudly.
+#[expect(clippy::print_stdout, reason = "a test that was skipped says so")]
+fn may_make_cgroups(made: io::Result<()>) -> bool {
+    let Err(error) = made else {
+        return true;
+    };
+    assert!(
+        matches!(
+            error.kind(),
+            io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::NotFound
+                // The root of a container's own tree has processes, and hands nothing down.
+                | io::ErrorKind::ResourceBusy
+        ),
+        "{error}"
+    );
+    println!("SKIPPED: this process may not make cgroups: {error}");
+    false
+}
+
 #[test]
 fn the_kernel_takes_the_limits_of_a_cgroup() {
-    let hierarchy = CgroupHierarchy::detect("/sys/fs/cgroup", CgroupDriver::Cgroupfs);
+    let hierarchy = CgroupHierarchy::detect("/sys/fs/cgroup");
     let parent = CgroupName::root(&format!("kubewright-test-{}", process::id()));
     let removed = Removed(hierarchy.clone(), parent.clone());
     let name = parent.child("pod7");
@@ -99,18 +122,7 @@ fn the_kernel_takes_the_limits_of_a_cgroup() {
     };
     let made = apply(&hierarchy.plan(&parent, &CgroupLimits::default()))
         .and_then(|()| apply(&hierarchy.plan(&name, &limits)));
-    if let Err(error) = made {
-        let kind = error.kind();
-        assert!(
-            matches!(
-                kind,
-                io::ErrorKind::PermissionDenied
-                    | io::ErrorKind::ReadOnlyFilesystem
-                    | io::ErrorKind::NotFound
-            ),
-            "{error}"
-        );
-        println!("SKIPPED: this process may not make cgroups: {error}");
+    if !may_make_cgroups(made) {
         return;
     }
     let wanted: &[_] = match hierarchy.version {
@@ -146,4 +158,49 @@ fn the_kernel_takes_the_limits_of_a_cgroup() {
     apply(&hierarchy.plan(&name, &unlimited)).unwrap();
     drop(removed);
     assert!(directories.iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn what_is_left_in_the_cgroup_of_a_pod_is_killed_and_it_is_removed() {
+    let hierarchy = CgroupHierarchy::detect("/sys/fs/cgroup");
+    let root = CgroupName::root(&format!("kubewright-pods-{}", process::id()));
+    let removed = Removed(hierarchy.clone(), root.clone());
+    let settings = ResourceSettings::new(1 << 30);
+    let cgroups = PodCgroups::new(hierarchy.clone(), root.clone(), settings, Some(20));
+    let made = apply(&hierarchy.plan(&root, &CgroupLimits::default()));
+    if !may_make_cgroups(made.and_then(|()| cgroups.set_up())) {
+        return;
+    }
+    let pod: Pod = serde_json::from_value(serde_json::json!({
+        "metadata": {"uid": "7"},
+        "spec": {"containers": [{"name": "c"}]},
+    }))
+    .unwrap();
+    cgroups.ensure(&pod).unwrap();
+    assert!(cgroups.exists(&pod));
+    let uid = PodUid::of(&pod);
+    let [(found, name)]: [_; 1] = Vec::from_iter(cgroups.all().unwrap()).try_into().unwrap();
+    assert_eq!(found, uid);
+    // A container that its runtime has lost.
+    let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+    for directory in hierarchy.directories(&name.child("lost")) {
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("cgroup.procs"), child.id().to_string()).unwrap();
+    }
+    assert_eq!(
+        hierarchy.remove(&name).unwrap_err().kind(),
+        io::ErrorKind::ResourceBusy
+    );
+    hierarchy.kill(&name).unwrap();
+    let ended = child.wait().unwrap();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&ended),
+        Some(9)
+    );
+    cgroups.remove(&pod).unwrap();
+    cgroups.remove(&pod).unwrap();
+    assert!(!cgroups.exists(&pod));
+    assert_eq!(cgroups.all().unwrap(), [].into());
+    drop(removed);
+    assert!(!hierarchy.exists(&root));
 }

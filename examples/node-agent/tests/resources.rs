@@ -13,9 +13,9 @@ use k8s_openapi::api::core::v1::Pod;
 use node_agent::pod::PodUid;
 use node_agent::resources::{
     Amounts, CgroupDriver, CgroupHierarchy, CgroupLimits, CgroupName, CgroupVersion, CgroupWrite,
-    ContainerResources, PodAmounts, QosClass, ResourceSettings, apply, besteffort_limits,
-    burstable_limits, cpu_quota, cpu_shares, cpu_weight, node_limits, oom_score_adjust,
-    pod_cgroup_limits,
+    ContainerResources, PodAmounts, PodCgroups, QosClass, ResourceSettings, apply,
+    besteffort_limits, burstable_limits, cpu_quota, cpu_shares, cpu_weight, node_limits,
+    oom_score_adjust, pod_cgroup_limits,
 };
 use serde_json::{Value, from_value, json};
 
@@ -343,6 +343,10 @@ fn cgroup_names() {
             [cgroupfs, systemd]
         );
     }
+    // Nothing that a name says leads out of where it belongs.
+    let uid = PodUid::new("../../x");
+    let outside = CgroupName::pod(&CgroupName::root("../a/."), QosClass::Guaranteed, &uid);
+    assert_eq!(outside.to_string(), "/a/kubepods/pod..-..-x");
     let below = CgroupName::root("/test-a/b/");
     assert_eq!(paths(&below), ["/test-a/b", "/test_a.slice/test_a-b.slice"]);
     assert_eq!(below.parent(), Some(CgroupName::root("test-a")));
@@ -353,7 +357,6 @@ fn hierarchy(root: &Path, version: CgroupVersion) -> CgroupHierarchy {
     CgroupHierarchy {
         root: root.to_owned(),
         version,
-        driver: CgroupDriver::Cgroupfs,
     }
 }
 
@@ -407,17 +410,8 @@ fn a_cgroup_is_sized_by_files_in_both_kinds_of_hierarchy() {
     };
     let v2 = hierarchy(Path::new("/c"), CgroupVersion::V2).plan(&CgroupName::root("a"), &unlimited);
     assert_eq!(shown(&v2)[2], "/c/a/cpu.max = max 100000");
-    let mut systemd = hierarchy(Path::new("/c"), CgroupVersion::V2);
-    systemd.driver = CgroupDriver::Systemd;
     assert_eq!(
-        shown(&systemd.plan(&CgroupName::root("a/b"), &CgroupLimits::default())),
-        [
-            "/c/a.slice/cgroup.subtree_control = +cpu +memory +pids",
-            "make /c/a.slice/a-b.slice"
-        ]
-    );
-    assert_eq!(
-        shown(&systemd.plan(&CgroupName::root("a"), &CgroupLimits::default()))[0],
+        shown(&v2)[0],
         "/c/cgroup.subtree_control = +cpu +memory +pids"
     );
 }
@@ -426,7 +420,7 @@ fn a_cgroup_is_sized_by_files_in_both_kinds_of_hierarchy() {
 fn plans_are_carried_out_and_undone() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
-    let v1 = CgroupHierarchy::detect(root, CgroupDriver::Cgroupfs);
+    let v1 = CgroupHierarchy::detect(root);
     assert_eq!(v1.version, CgroupVersion::V1);
     let name = CgroupName::root("kubepods/pod7");
     apply(&v1.plan(&name, &LIMITS)).unwrap();
@@ -444,7 +438,7 @@ fn plans_are_carried_out_and_undone() {
     v1.remove(&name).unwrap();
 
     fs::write(root.join("cgroup.controllers"), "cpu memory").unwrap();
-    let v2 = CgroupHierarchy::detect(root, CgroupDriver::Cgroupfs);
+    let v2 = CgroupHierarchy::detect(root);
     assert_eq!(v2.version, CgroupVersion::V2);
     let missing = apply(&[CgroupWrite::Set(
         PathBuf::from(root).join("none/cpu.max"),
@@ -465,11 +459,207 @@ fn classes_share_what_the_node_has() {
     assert_eq!(burstable_limits(&pods).cpu_shares, Some(768));
     assert_eq!(burstable_limits(&[]).cpu_shares, Some(2));
     assert_eq!(besteffort_limits().cpu_shares, Some(2));
-    let allocatable = [("cpu", "2"), ("memory", "4Gi")];
+    let allocatable = [("cpu", "2"), ("memory", "4Gi"), ("pid", "1000")];
     let allocatable = allocatable.map(|(name, text)| (name.to_owned(), text.parse().unwrap()));
     let limits = node_limits(&Amounts::from(allocatable));
     assert_eq!(
-        (limits.cpu_shares, limits.memory),
-        (Some(2048), Some(4 * GI))
+        (limits.cpu_shares, limits.memory, limits.pids),
+        (Some(2048), Some(4 * GI), Some(1000))
     );
+}
+
+/// A directory that looks like the one where the kernel has cgroups, with a root for those of pods.
+fn mounted(version: CgroupVersion) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    match version {
+        CgroupVersion::V1 => {
+            for controller in ["cpu", "devices", "memory", "pids"] {
+                let cgroup = root.join(controller).join("test");
+                fs::create_dir_all(&cgroup).unwrap();
+                fs::write(cgroup.join("cgroup.procs"), "").unwrap();
+            }
+        }
+        CgroupVersion::V2 => {
+            fs::create_dir(root.join("test")).unwrap();
+            for cgroup in [root.to_owned(), root.join("test")] {
+                fs::write(
+                    cgroup.join("cgroup.controllers"),
+                    "cpuset cpu memory pids\n",
+                )
+                .unwrap();
+            }
+        }
+    }
+    assert_eq!(CgroupHierarchy::detect(root).version, version);
+    directory
+}
+
+fn pod_cgroups(root: &Path) -> PodCgroups {
+    let settings = ResourceSettings::new(16 * GI);
+    PodCgroups::new(
+        CgroupHierarchy::detect(root),
+        CgroupName::root("/test"),
+        settings,
+        Some(50),
+    )
+}
+
+/// Upstream's `TestCreateNodeAllocatableCgroups` and `TestQoSContainerCgroup`, and what its
+/// `EnsureExists` writes.
+#[test]
+fn the_cgroups_of_pods_are_made_and_sized_in_both_kinds_of_hierarchy() {
+    let burstable = containers(&[both(
+        json!({"cpu": "100m", "memory": "32Mi"}),
+        json!({"cpu": "500m", "memory": "64Mi"}),
+    )]);
+    let v1 = [
+        ("cpu/test/kubepods/cpu.shares", "2048"),
+        ("memory/test/kubepods/memory.limit_in_bytes", "4294967296"),
+        ("pids/test/kubepods/pids.max", "1000"),
+        ("cpu/test/kubepods/burstable/cpu.shares", "102"),
+        ("cpu/test/kubepods/besteffort/cpu.shares", "2"),
+        ("cpu/test/kubepods/burstable/pod7/cpu.shares", "102"),
+        ("cpu/test/kubepods/burstable/pod7/cpu.cfs_quota_us", "50000"),
+        (
+            "cpu/test/kubepods/burstable/pod7/cpu.cfs_period_us",
+            "100000",
+        ),
+        (
+            "memory/test/kubepods/burstable/pod7/memory.limit_in_bytes",
+            "67108864",
+        ),
+        ("pids/test/kubepods/burstable/pod7/pids.max", "50"),
+    ];
+    let v2 = [
+        ("test/kubepods/cpu.weight", "79"),
+        ("test/kubepods/memory.max", "4294967296"),
+        ("test/kubepods/pids.max", "1000"),
+        ("test/kubepods/burstable/cpu.weight", "4"),
+        ("test/kubepods/besteffort/cpu.weight", "1"),
+        ("test/kubepods/burstable/pod7/cpu.weight", "4"),
+        ("test/kubepods/burstable/pod7/cpu.max", "50000 100000"),
+        ("test/kubepods/burstable/pod7/memory.max", "67108864"),
+        ("test/kubepods/burstable/pod7/pids.max", "50"),
+        (
+            "test/kubepods/burstable/cgroup.subtree_control",
+            "+cpu +memory +pids",
+        ),
+    ];
+    for (version, expected) in [(CgroupVersion::V1, v1), (CgroupVersion::V2, v2)] {
+        let directory = mounted(version);
+        let root = directory.path();
+        let cgroups = pod_cgroups(root);
+        let node = CgroupLimits {
+            cpu_shares: Some(2048),
+            cpu_quota: None,
+            memory: Some(4 * GI),
+            pids: Some(1000),
+        };
+        // What is done twice is done.
+        for _ in 0..2 {
+            cgroups.set_up().unwrap();
+            cgroups.limit_node(&node).unwrap();
+            cgroups.share([&burstable]).unwrap();
+            cgroups.ensure(&burstable).unwrap();
+        }
+        for (path, value) in expected {
+            let written = fs::read_to_string(root.join(path));
+            assert_eq!(written.unwrap_or_default(), value, "{path}");
+        }
+        assert!(cgroups.exists(&burstable));
+        assert!(!cgroups.exists(&containers(&[json!({})])));
+        // Nothing is made in trees that nothing is limited by.
+        assert!(!root.join("devices/test/kubepods").exists());
+        // One that others have made in part is not there.
+        if version == CgroupVersion::V1 {
+            fs::remove_dir_all(root.join("pids/test/kubepods/burstable/pod7")).unwrap();
+            assert!(!cgroups.exists(&burstable));
+        }
+        cgroups.share([]).unwrap();
+        let (path, _) = expected[3];
+        let least = fs::read_to_string(root.join(path)).unwrap();
+        assert!(["1", "2"].contains(&&*least), "{least}");
+    }
+}
+
+/// Upstream's `TestIsCgroupPod` and what its `GetAllPodsFromCgroups` finds.
+#[test]
+fn cgroups_of_pods_are_found_whoever_made_them() {
+    for version in [CgroupVersion::V1, CgroupVersion::V2] {
+        let directory = mounted(version);
+        let root = directory.path();
+        let cgroups = pod_cgroups(root);
+        assert_eq!(cgroups.all().unwrap(), [].into());
+        cgroups.set_up().unwrap();
+        let tree = match version {
+            // A runtime makes cgroups where no limits are, too.
+            CgroupVersion::V1 => root.join("devices"),
+            CgroupVersion::V2 => root.to_owned(),
+        };
+        for made in [
+            "burstable/pod8",
+            "podx-y",
+            "other",
+            "besteffort/pod",
+            "burstable/pod8/c",
+        ] {
+            fs::create_dir_all(tree.join("test/kubepods").join(made)).unwrap();
+        }
+        fs::write(tree.join("test/kubepods/podfile"), "").unwrap();
+        cgroups.ensure(&containers(&[json!({})])).unwrap();
+        let found = cgroups.all().unwrap();
+        let found = found.iter().map(|(uid, name)| format!("{uid} {name}"));
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            [
+                "7 /test/kubepods/besteffort/pod7",
+                "8 /test/kubepods/burstable/pod8",
+                "x-y /test/kubepods/podx-y",
+            ]
+        );
+        let (_, orphan) = cgroups.all().unwrap().pop_last().unwrap();
+        cgroups.starve(&orphan).unwrap();
+        let file = match version {
+            CgroupVersion::V1 => root.join("cpu/test/kubepods/podx-y/cpu.shares"),
+            CgroupVersion::V2 => root.join("test/kubepods/podx-y/cpu.weight"),
+        };
+        assert_eq!(
+            fs::read_to_string(file).unwrap().trim_end(),
+            match version {
+                CgroupVersion::V1 => "2",
+                CgroupVersion::V2 => "1",
+            }
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_for_cgroups_is_named() {
+    let v1 = mounted(CgroupVersion::V1);
+    fs::remove_file(v1.path().join("pids/test/cgroup.procs")).unwrap();
+    let error = pod_cgroups(v1.path()).set_up().unwrap_err().to_string();
+    assert!(error.starts_with("cgroup /test lacks "), "{error}");
+    assert!(error.ends_with("pids/test/cgroup.procs"), "{error}");
+    assert!(!v1.path().join("cpu/test/kubepods").exists());
+
+    let v2 = mounted(CgroupVersion::V2);
+    fs::write(v2.path().join("test/cgroup.controllers"), "cpu\n").unwrap();
+    let error = pod_cgroups(v2.path()).set_up().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "cgroup /test lacks controller memory, controller pids"
+    );
+    fs::remove_dir_all(v2.path().join("test")).unwrap();
+    let error = pod_cgroups(v2.path()).set_up().unwrap_err().to_string();
+    assert!(error.contains("test/cgroup.controllers"), "{error}");
+
+    // Whatever is configured, the cgroup of the machine is not ended.
+    let hierarchy = CgroupHierarchy::detect(v1.path());
+    for ended in [
+        hierarchy.kill(&CgroupName::root("/")),
+        hierarchy.remove(&CgroupName::root("/")),
+    ] {
+        assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+    }
 }

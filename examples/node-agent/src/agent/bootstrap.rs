@@ -5,6 +5,7 @@ use kubewright_informer::InformerConfig;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use super::cgroups::Cgroups;
 use super::garbage::Deletions;
 use super::handler::Handler;
 use super::lifecycle::PodLifecycle;
@@ -17,7 +18,7 @@ use crate::config::{Config, Gate};
 use crate::event::{EventRecorder, event_writer, node_reference, pod_reference};
 use crate::mirror::MirrorClient;
 use crate::node::{
-    NodeFacts, NodePressure, NodeWatch, Observation, RuntimeHealth, filesystem_capacity,
+    NodeFacts, NodePressure, NodeWatch, Observation, RuntimeHealth, capacity, filesystem_capacity,
     initial_node,
 };
 use crate::objects::{ObjectStore, ObjectStoreDriver, ObjectStoreOptions};
@@ -82,6 +83,7 @@ impl Agent {
             images,
             clock,
             machine,
+            cgroups,
             mounter,
             node_ip,
             container_logs_dir,
@@ -116,6 +118,11 @@ impl Agent {
             pressures: Vec::new(),
             problems: Vec::new(),
         };
+        let resources = capacity(&facts.machine, observation.storage, facts.max_pods);
+        let excesses = facts.reservations.excesses(&resources);
+        if !excesses.is_empty() {
+            return Err(AgentError::NodeAllocatable(excesses));
+        }
         let initial = initial_node(&facts, &observation, started_at);
         let node = NodeView::new(
             initial,
@@ -200,6 +207,7 @@ impl Agent {
             container_logs_dir,
             mounter,
             files: PodFiles::default(),
+            cgroups: Cgroups::new(cgroups, &config, &facts),
             node,
             config,
         });

@@ -11,7 +11,12 @@ use super::{AgentError, AgentOptions};
 use crate::client::{ClientLimits, Clients};
 use crate::config::{Config, RuntimeKind};
 use crate::node::{MachineInfo, detect_node_ip, validate_node_ip};
+use crate::resources::{CgroupDriver, CgroupHierarchy, CgroupVersion};
+use crate::runtime::driver_of;
 use crate::volume::{DirectMounter, KernelMounter, Mounter};
+
+/// Where the kernel has cgroups.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// All that an agent asks of the world, gathered in one place.
 ///
@@ -29,6 +34,8 @@ pub struct Dependencies {
     pub clock: Clock,
     /// What the machine is.
     pub machine: MachineInfo,
+    /// What pods as a whole are limited by; `None` for an agent that leaves that to the runtime.
+    pub cgroups: Option<CgroupHierarchy>,
     /// What mounts.
     pub mounter: Arc<dyn Mounter + Send + Sync>,
     /// Where the node is reached; `None` if it is not known.
@@ -59,9 +66,17 @@ impl Dependencies {
             None => None,
         };
         let machine = MachineInfo::read(Path::new("/"))?;
-        if config.fail_cgroup_v1 && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        let hierarchy = CgroupHierarchy::detect(CGROUPS);
+        if config.fail_cgroup_v1 && hierarchy.version == CgroupVersion::V1 {
             return Err(AgentError::CgroupV1);
         }
+        let is_managed = match config.runtime {
+            RuntimeKind::Cri => {
+                config.cgroups_per_qos && !is_managed_by_systemd(config, &runtime).await?
+            }
+            // Processes of this machine stay where they are: nothing is isolated.
+            RuntimeKind::Process => false,
+        };
         let node_ip = match config.node_ip {
             Some(ip) => {
                 validate_node_ip(ip, options.loopback)?;
@@ -79,6 +94,7 @@ impl Dependencies {
             images,
             clock: Clock::system(),
             machine,
+            cgroups: is_managed.then_some(hierarchy),
             mounter,
             node_ip,
             container_logs_dir: None,
@@ -115,6 +131,25 @@ async fn connect(endpoint: &str, config: &Config) -> Result<Runtime, AgentError>
         endpoint: endpoint.to_owned(),
         source,
     })
+}
+
+/// Whether it is systemd that makes cgroups: by what the runtime says, or else the configuration.
+///
+/// The agent does not speak to systemd, and does not write behind its back. It is told aloud.
+async fn is_managed_by_systemd(config: &Config, runtime: &Runtime) -> Result<bool, AgentError> {
+    let failed = |source| AgentError::Runtime {
+        endpoint: config.runtime_endpoint.clone(),
+        source,
+    };
+    let driver = driver_of(runtime).await.map_err(failed)?;
+    let driver = driver.unwrap_or(config.cgroup_driver);
+    if driver == CgroupDriver::Systemd {
+        tracing::warn!(
+            "cgroups are managed by systemd: the runtime enforces the limits of containers, and \
+             nobody those of pods as a whole"
+        );
+    }
+    Ok(driver == CgroupDriver::Systemd)
 }
 
 async fn clients(path: &Path, config: &Config) -> Result<Clients, AgentError> {

@@ -37,6 +37,15 @@ pub enum AgentError {
     /// The machine is one that the configuration refuses to run on.
     #[error("kubelet is configured to not run on a host using cgroup v1")]
     CgroupV1,
+    /// Pods cannot have cgroups.
+    #[error(
+        "the cgroups of pods cannot be had; with cgroupsPerQOS: false and enforceNodeAllocatable: \
+         [none] they are left to the container runtime"
+    )]
+    Cgroups(#[source] io::Error),
+    /// More is reserved of the machine than it has.
+    #[error("invalid Node Allocatable configuration. {}", .0.join(" "))]
+    NodeAllocatable(Vec<String>),
     /// A directory of the agent cannot be made.
     #[error("{} cannot be made", path.display())]
     Directory {

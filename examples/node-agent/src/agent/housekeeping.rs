@@ -27,6 +27,9 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(1);
 impl Handler {
     pub(super) async fn clean_up_pods(&self) -> anyhow::Result<()> {
         let parts = &self.parts;
+        // Before it is known which pods there are: what is made meanwhile is not among them.
+        let cgroups = parts.cgroups.all().await;
+        let cgroups = cgroups.context("the cgroups of pods cannot be listed")?;
         let (pods, mirrors) = {
             let pods = parts.pods.lock();
             let all: Vec<_> = pods.pods().cloned().collect();
@@ -69,6 +72,18 @@ impl Handler {
             begun.contains(uid)
                 || worker.is_some_and(|worker| !worker.is_orphan || worker.has_config)
         });
+        let may_run = |uid: &PodUid| {
+            let worker = known.get(uid);
+            worker.is_some_and(|worker| worker.stage != Stage::Terminated)
+                || begun.contains(uid)
+                || listed.iter().any(|pod| pod.uid == *uid && pod.is_alive())
+        };
+        let orphans = cgroups.into_iter().filter(|(uid, _)| !may_run(uid));
+        let has_volumes = |uid: &PodUid| parts.directories(uid).volumes().exists();
+        parts
+            .cgroups
+            .remove_orphans(orphans.collect(), has_volumes)
+            .await;
         parts.runtime.collect_garbage();
         Ok(())
     }

@@ -276,6 +276,13 @@ pub(super) fn configuration(config: &Config) -> Value {
         ("cgroupRoot", json!(config.cgroup_root)),
         ("cgroupsPerQOS", json!(config.cgroups_per_qos)),
         ("cgroupDriver", json!(cgroup_driver)),
+        (
+            "enforceNodeAllocatable",
+            match config.enforce_node_allocatable {
+                true => json!(["pods"]),
+                false => json!(["none"]),
+            },
+        ),
         ("cpuCFSQuota", json!(config.cpu_cfs_quota)),
         (
             "cpuCFSQuotaPeriod",

@@ -27,7 +27,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// The directories of the agent cannot be made, or a part of it has died.
+    /// The directories of the agent or the cgroups of pods cannot be made, or a part of it has died.
     ///
     /// # Cancel safety
     ///
@@ -35,6 +35,7 @@ impl Agent {
     /// there.
     pub async fn run(self, token: CancellationToken) -> Result<(), AgentError> {
         self.make_directories()?;
+        self.parts.cgroups.set_up().await?;
         // Without a graceful shutdown it is told at once.
         let stop = match is_graceful(&self.parts.config) {
             true => CancellationToken::new(),
@@ -112,6 +113,11 @@ impl Agent {
             &self.options,
             &stop,
         );
+        tasks.spawn(super::cgroups::keep(
+            self.handler.clone(),
+            self.options.cgroup_period,
+            stop.clone(),
+        ));
         if let Some(watch) = mirrored {
             tasks.spawn(mirror_static_pods(self.parts.clone(), watch, stop.clone()));
         }

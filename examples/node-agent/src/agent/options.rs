@@ -25,6 +25,9 @@ pub struct AgentOptions {
     pub container_gc_period: Duration,
     /// How often images are removed. Default: 5 min.
     pub image_gc_period: Duration,
+    /// How often the cgroups of all pods and of classes are sized though nothing changed. Default:
+    /// 1 min.
+    pub cgroup_period: Duration,
     /// How often the runtime is asked how it is. Default: 5 s.
     pub runtime_period: Duration,
     /// How long config maps and secrets that were read count as new. Default: 1 min.
@@ -47,6 +50,7 @@ impl Default for AgentOptions {
             initial_restart_delay: crate::runtime::CrashLoop::INITIAL,
             container_gc_period: Duration::from_secs(60),
             image_gc_period: Duration::from_secs(300),
+            cgroup_period: Duration::from_secs(60),
             runtime_period: Duration::from_secs(5),
             object_ttl: Duration::from_secs(60),
             loopback: Loopback::Refused,

@@ -8,6 +8,7 @@ use kubewright_cri::Runtime;
 use parking_lot::Mutex;
 
 use super::NodeView;
+use super::cgroups::Cgroups;
 use super::pod_files::PodFiles;
 use crate::config::Config;
 use crate::event::EventRecorder;
@@ -44,6 +45,7 @@ pub(super) struct Parts {
     pub(super) container_logs_dir: Option<PathBuf>,
     pub(super) mounter: Arc<dyn Mounter + Send + Sync>,
     pub(super) files: PodFiles,
+    pub(super) cgroups: Cgroups,
     pub(super) node: NodeView,
 }
 

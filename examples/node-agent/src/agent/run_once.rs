@@ -61,6 +61,7 @@ impl Agent {
     /// Dropping the future stops the attempts at once; what runs goes on.
     pub async fn run_once(self) -> Result<Vec<RunPodResult>, RunOnceError> {
         self.make_directories()?;
+        self.parts.cgroups.set_up().await?;
         let Self {
             handler, drivers, ..
         } = self;
@@ -103,6 +104,10 @@ impl Agent {
                 }
             }
         }
+        if let Err(error) = parts.cgroups.limit_node().await {
+            tracing::warn!(%error, "the limits of all pods together are not set");
+        }
+        parts.cgroups.share(taken.clone()).await;
         let runs = taken.into_iter().map(|pod| async {
             let error = run_pod(&parts, &pod).await.err();
             RunPodResult { pod, error }

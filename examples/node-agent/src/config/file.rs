@@ -67,6 +67,7 @@ pub struct KubeletConfiguration {
     #[serde(rename = "cgroupsPerQOS")]
     pub cgroups_per_qos: Option<bool>,
     pub cgroup_driver: Option<String>,
+    pub enforce_node_allocatable: Option<Vec<String>>,
     #[serde(rename = "failCgroupV1")]
     pub fail_cgroup_v1: Option<bool>,
     pub runtime_request_timeout: Option<GoDuration>,
@@ -169,7 +170,7 @@ pub struct CrashLoopBackOffConfig {
 }
 
 /// Fields that kubelet has and this agent has not.
-const UNSUPPORTED: [&str; 60] = [
+const UNSUPPORTED: [&str; 59] = [
     "allowedUnsafeSysctls",
     "configMapAndSecretChangeDetectionStrategy",
     "containerLogMaxWorkers",
@@ -184,7 +185,6 @@ const UNSUPPORTED: [&str; 60] = [
     "enableProfilingHandler",
     "enableSystemLogHandler",
     "enableSystemLogQuery",
-    "enforceNodeAllocatable",
     "evictionMaxPodGracePeriod",
     "evictionMinimumReclaim",
     "evictionSoft",

@@ -137,6 +137,14 @@ pub struct Flags {
     #[arg(long, value_name = "NAME")]
     pub cgroup_root: Option<String>,
 
+    /// Whether pods have cgroups by quality of service.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub cgroups_per_qos: Option<bool>,
+
+    /// What is held to what is not reserved of the node: pods or none.
+    #[arg(long, value_name = "pods|none")]
+    pub enforce_node_allocatable: Option<String>,
+
     /// When pods are evicted, such as memory.available<100Mi,nodefs.available<10%.
     #[arg(long, value_name = "THRESHOLDS")]
     pub eviction_hard: Option<String>,
@@ -259,6 +267,7 @@ impl Flags {
             register_node = register_node,
             cgroup_driver = cgroup_driver,
             cgroup_root = cgroup_root,
+            cgroups_per_qos = cgroups_per_qos,
             sync_frequency = sync_frequency,
             file_check_frequency = file_check_frequency,
             http_check_frequency = http_check_frequency,
@@ -277,6 +286,10 @@ impl Flags {
         }
         if !flags.cluster_dns.is_empty() {
             file.cluster_dns = Some(flags.cluster_dns.clone());
+        }
+        if let Some(list) = &flags.enforce_node_allocatable {
+            let enforced = list.split(',').filter(|enforced| !enforced.is_empty());
+            file.enforce_node_allocatable = Some(enforced.map(str::to_owned).collect());
         }
         let mut refused = Vec::new();
         let mut read = |flag: &str, error: String| {

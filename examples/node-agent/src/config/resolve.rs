@@ -114,6 +114,8 @@ fn fill(file: &mut KubeletConfiguration) {
     }
     file.resolver_config
         .get_or_insert("/etc/resolv.conf".to_owned());
+    file.enforce_node_allocatable
+        .get_or_insert_with(|| vec![validation::PODS.to_owned()]);
     file.cpu_cfs_quota_period
         .get_or_insert(GoDuration::from_millis(100));
     file.container_log_monitor_interval
@@ -196,6 +198,11 @@ impl Reader {
             cgroup_root: text(&file.cgroup_root),
             cgroups_per_qos: file.cgroups_per_qos.unwrap_or(true),
             cgroup_driver: self.cgroup_driver(file),
+            enforce_node_allocatable: file
+                .enforce_node_allocatable
+                .iter()
+                .flatten()
+                .any(|enforced| enforced == validation::PODS),
             fail_cgroup_v1: file.fail_cgroup_v1.unwrap_or(false),
             cpu_cfs_quota: file.cpu_cfs_quota.unwrap_or(true),
             cpu_cfs_quota_period: time(file.cpu_cfs_quota_period),

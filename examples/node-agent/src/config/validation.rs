@@ -3,6 +3,18 @@ use std::path::{Component, Path};
 
 use crate::config::{FeatureGates, Gate, GoDuration, KubeletConfiguration};
 
+/// What of the reservations of a node is enforced: that all pods keep to the rest.
+pub(super) const PODS: &str = "pods";
+/// What says that nothing of them is.
+const NONE: &str = "none";
+/// What kubelet enforces besides, on cgroups that this agent knows nothing of.
+const ENFORCED_ON_OTHERS: [&str; 4] = [
+    "system-reserved",
+    "system-reserved-compressible",
+    "kube-reserved",
+    "kube-reserved-compressible",
+];
+
 /// What is wrong with a configuration whose defaults have been filled in, as kubelet says it.
 ///
 /// What is wrong with a text, such as a quantity, is found where it is read.
@@ -14,6 +26,7 @@ pub(super) fn check(file: &KubeletConfiguration, gates: &FeatureGates) -> Vec<St
     images(file, &mut say);
     shutdown(file, gates, &mut say);
     logs(file, &mut say);
+    enforcement(file, &mut say);
     let period = file.cpu_cfs_quota_period.unwrap_or_default();
     if !gates.enabled(Gate::CustomCpuCfsQuotaPeriod) && period != GoDuration::from_millis(100) {
         say(format!(
@@ -252,6 +265,46 @@ fn shutdown(file: &KubeletConfiguration, gates: &FeatureGates, say: &mut impl Fn
         if !time.is_zero() && time < GoDuration::from_secs(1) {
             say(format!(
                 "{field} {time} must be either zero or otherwise >= 1 sec"
+            ));
+        }
+    }
+}
+
+fn enforcement(file: &KubeletConfiguration, say: &mut impl FnMut(String)) {
+    const FIELD: &str = "enforceNodeAllocatable (--enforce-node-allocatable)";
+    let all = file.enforce_node_allocatable.as_deref().unwrap_or_default();
+    for (index, value) in all.iter().enumerate() {
+        if all[..index].contains(value) {
+            say(format!("duplicated enforcements {value:?} in {FIELD}"));
+            continue;
+        }
+        match value.as_str() {
+            NONE => {
+                if all.len() > 1 {
+                    say(format!(
+                        "{FIELD} may not contain additional enforcements when {NONE:?} is specified"
+                    ));
+                }
+                continue;
+            }
+            PODS => {}
+            other if ENFORCED_ON_OTHERS.contains(&other) => {
+                say(format!(
+                    "option {other:?} specified for {FIELD} is not supported by this agent, which \
+                     limits nothing but pods"
+                ));
+                continue;
+            }
+            other => {
+                say(format!(
+                    "option {other:?} specified for {FIELD}. Valid options are {PODS:?} or {NONE:?}"
+                ));
+                continue;
+            }
+        }
+        if file.cgroups_per_qos == Some(false) {
+            say(format!(
+                "cgroupsPerQOS (--cgroups-per-qos) must be set to true when {value:?} contained in {FIELD}"
             ));
         }
     }

@@ -11,6 +11,8 @@ pub struct MachineInfo {
     pub cpus: u32,
     /// How much memory there is, in bytes.
     pub memory: u64,
+    /// How many processes there can be; `None` if the kernel does not tell.
+    pub max_pids: Option<u64>,
     /// How much memory is set aside for huge pages, by their size, in bytes.
     pub huge_pages: BTreeMap<u64, u64>,
     /// The id of the installation; empty if it has none.
@@ -70,6 +72,7 @@ impl MachineInfo {
         Ok(Self {
             cpus: cpus(root)?,
             memory: memory(root)?,
+            max_pids: max_pids(root),
             huge_pages: huge_pages(root),
             system_uuid: system_uuid.unwrap_or_else(|| machine_id.clone()),
             machine_id,
@@ -136,6 +139,15 @@ fn memory(root: &Path) -> Result<u64, MachineError> {
     kibibytes
         .and_then(|kibibytes| kibibytes.checked_mul(1024))
         .ok_or(MachineError::Malformed { path, what })
+}
+
+/// Threads count as processes, and the lower limit is the one that holds.
+///
+/// Answers to kubelet's `pidlimit.Stats`.
+fn max_pids(root: &Path) -> Option<u64> {
+    let limits = ["proc/sys/kernel/pid_max", "proc/sys/kernel/threads-max"];
+    let limits = limits.iter().filter_map(|path| text(root, path).ok());
+    limits.filter_map(|(_, limit)| limit.parse().ok()).min()
 }
 
 /// A kernel without huge pages has none.

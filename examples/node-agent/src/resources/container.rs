@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Container, Pod};
 
 use kubewright_quantity::Quantity;
@@ -41,6 +43,16 @@ impl ResourceSettings {
             cpu_cfs_quota_period: 100_000,
             memory_capacity,
         }
+    }
+
+    /// With another period over which limits of CPU are enforced; `None` for not at all.
+    #[must_use]
+    pub fn with_quota(mut self, period: Option<Duration>) -> Self {
+        self.cpu_cfs_quota = period.is_some();
+        if let Some(period) = period {
+            self.cpu_cfs_quota_period = i64::try_from(period.as_micros()).unwrap_or(i64::MAX);
+        }
+        self
     }
 }
 

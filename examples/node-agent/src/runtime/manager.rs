@@ -33,7 +33,7 @@ use crate::event::EventRecorder;
 use crate::resources::CgroupDriver;
 use crate::volume::{Mounter, PodDirectories};
 
-pub use identity::{RuntimeIdentity, RuntimeReadiness};
+pub use identity::{RuntimeIdentity, RuntimeReadiness, driver_of};
 pub use result::{KillError, StartAttempt, StartError, SyncError, SyncResult};
 pub use sandbox_config::SandboxConfigError;
 pub use settings::{NodeFacts, RuntimeSettings};

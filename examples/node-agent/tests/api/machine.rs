@@ -55,8 +55,11 @@ fn a_machine_is_read_from_its_files() {
         (info.machine_id.as_str(), info.system_uuid.as_str()),
         ("", "")
     );
-    assert_eq!(info.os_image, "Unknown");
+    assert_eq!((info.os_image.as_str(), info.max_pids), ("Unknown", None));
 
+    write(root, "proc/sys/kernel/pid_max", "4194304\n");
+    write(root, "proc/sys/kernel/threads-max", "30000\n");
+    assert_eq!(MachineInfo::read(root).unwrap().max_pids, Some(30_000));
     write(root, "var/lib/dbus/machine-id", "m1\n");
     write(
         root,

@@ -11,7 +11,7 @@ use kubewright_apiserver::controllers::{Controller, ControllersConfig};
 use kubewright_apiserver::serve::{
     Listener, ListenerConfig, NodeProxy, NodeProxyConfig, NodeTransport, Token,
 };
-use kubewright_containerd::{Containerd, Image, Options as ContainerdOptions};
+use kubewright_containerd::{CgroupRoot, Containerd, Image, Options as ContainerdOptions};
 use kubewright_cri::v1::{Container, ContainerFilter, ContainerState, PodSandboxFilter};
 use kubewright_cri::{Runtime, RuntimeOptions};
 use kubewright_process_runtime::{ImageRecord, Options, ProcessRuntime};
@@ -45,7 +45,7 @@ pub(crate) struct Node {
 
 enum Backend {
     Process(ProcessRuntime),
-    Containerd(Box<Containerd>),
+    Containerd(Box<Containerd>, CgroupRoot),
 }
 
 /// An agent that runs.
@@ -66,7 +66,10 @@ impl Node {
         listener.kubeconfig().write(&kubeconfig)?;
 
         let (backend, runtime) = backend(kind, number, root).await?;
-        let config = config(kind, number, root, &kubeconfig);
+        let mut config = config(kind, number, root, &kubeconfig);
+        if let Backend::Containerd(_, cgroup) = &backend {
+            config.cgroup_root = Some(cgroup.name());
+        }
         let token = format!(
             "agent-{number}-{}",
             listener.token().map_or("", Token::secret)
@@ -115,7 +118,10 @@ impl Node {
         }
         match self.backend.lock().await.take() {
             Some(Backend::Process(processes)) => processes.shutdown().await?,
-            Some(Backend::Containerd(containerd)) => containerd.stop().await?,
+            Some(Backend::Containerd(containerd, cgroup)) => {
+                containerd.stop().await?;
+                cgroup.remove()?;
+            }
             None => {}
         }
         let mounts = std::fs::read_to_string("/proc/self/mounts")?;
@@ -311,12 +317,13 @@ async fn backend(kind: Kind, number: u8, root: &Path) -> Result<(Backend, Runtim
             Ok((Backend::Process(processes), runtime))
         }
         Kind::Containerd => {
+            let cgroup = CgroupRoot::create(&format!("node-{number}"))?;
             let options = ContainerdOptions::with_subnet(212, number);
             let containerd = Containerd::start(options).await?;
             containerd.import(&container_images(&program)).await?;
             let runtime =
                 Runtime::connect(containerd.endpoint(), RuntimeOptions::default()).await?;
-            Ok((Backend::Containerd(Box::new(containerd)), runtime))
+            Ok((Backend::Containerd(Box::new(containerd), cgroup), runtime))
         }
     }
 }

@@ -17,7 +17,7 @@ use kubewright_cri::testing::{FakeOptions, FakeRuntime};
 use kubewright_cri::v1;
 use node_agent::agent::{Agent, AgentError, AgentOptions, Census, Dependencies};
 use node_agent::client::{ClientLimits, Clients};
-use node_agent::config::Config;
+use node_agent::config::{Config, RuntimeKind};
 use node_agent::node::{Loopback, MachineInfo};
 use node_agent::volume::{DirectMounter, Mounter};
 use serde_json::{Value, json};
@@ -92,6 +92,8 @@ impl World {
         let root = TempDir::new().unwrap();
         let mut config = Config::default();
         config.node_name = NODE.into();
+        // Its runtime has no processes that cgroups could be for.
+        config.runtime = RuntimeKind::Process;
         config.root_dir = root.path().join("kubelet");
         config.pod_logs_dir = root.path().join("logs");
         config.resolv_conf = None;

@@ -85,7 +85,11 @@ impl Node {
             options.pleg.relist_period = RELIST_PERIOD;
         }
         let runtimes = (self.runtime.clone(), self.images.clone());
-        let dependencies = Dependencies::gather(&config, &options, runtimes.0, runtimes.1).await?;
+        let mut dependencies =
+            Dependencies::gather(&config, &options, runtimes.0, runtimes.1).await?;
+        // Whoever else has pods on this machine is to keep theirs, and all that is written is below
+        // the root directory.
+        dependencies.cgroups = None;
         let mut agent = Agent::new(config, options, dependencies)?;
         let servers = agent.bind().await?;
         let certificate = servers.certificate_pem();
@@ -202,6 +206,9 @@ fn config(settings: &NodeSettings) -> Config {
         RuntimeChoice::Process => config.runtime = RuntimeKind::Process,
         RuntimeChoice::Endpoint(endpoint) => {
             config.runtime = RuntimeKind::Cri;
+            // The runtime makes cgroups there, and nobody limits them.
+            config.cgroup_root = Some("kubewright-playground".to_owned());
+            config.enforce_node_allocatable = false;
             config.runtime_endpoint.clone_from(endpoint);
             config.image_endpoint.clone_from(endpoint);
         }

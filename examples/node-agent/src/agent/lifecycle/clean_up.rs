@@ -25,6 +25,10 @@ impl Parts {
         let torn_down = self.tear_down_volumes(&uid).await;
         torn_down.map_err(|error| SyncError::Failed(anyhow!(error)))?;
         self.objects.unregister_pod(&uid);
+        let removed = self.cgroups.remove(pod).await;
+        removed.map_err(|error| {
+            SyncError::Failed(anyhow!(error).context("failed to remove the cgroup of the pod"))
+        })?;
         self.probes.remove_pod(&uid);
         self.statuses.terminate_pod(pod);
         Ok(())

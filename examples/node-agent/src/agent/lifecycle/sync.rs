@@ -44,6 +44,16 @@ impl Parts {
             return Err(SyncError::NetworkNotReady(why));
         }
 
+        if self.cgroups.is_outside(&pod, &observed).await {
+            let killed = token.run_until_cancelled(Box::pin(self.bring_inside(&pod, &observed)));
+            return killed.await.unwrap_or(Err(SyncError::Cancelled));
+        }
+        if let Err(error) = self.cgroups.ensure(&pod).await {
+            let message = format!("unable to ensure pod container exists: {error}");
+            self.events
+                .warning(&pod_reference(&pod), "FailedCreatePodContainer", message);
+            return Err(SyncError::Reported(anyhow!(error)));
+        }
         let prepared =
             token.run_until_cancelled(Box::pin(self.prepare(&pod, mirror.as_deref(), &observed)));
         let prepared = prepared.await.unwrap_or(Err(SyncError::Cancelled))?;
@@ -60,6 +70,18 @@ impl Parts {
                 .request_relist(&PodUid::of(&pod), &PodName::of(&pod));
         }
         outcome(result)
+    }
+
+    /// Ends what runs outside of the pod's cgroup; the next turn starts it where it belongs.
+    ///
+    /// Answers to what kubelet's `SyncPod` does after `cgroupsPerQOS` was turned on.
+    async fn bring_inside(&self, pod: &Pod, observed: &ObservedPod) -> Result<Synced, SyncError> {
+        let name = PodName::of(pod);
+        tracing::warn!(pod = %name, "a pod runs outside of its cgroup, and is ended");
+        let killed = self.runtime.kill_pod(Some(pod), observed, None).await;
+        killed.map_err(|error| SyncError::Failed(anyhow!(error)))?;
+        self.pleg.request_relist(&PodUid::of(pod), &name);
+        Ok(Synced::GoesOn)
     }
 
     /// Makes all that containers need before there are any.

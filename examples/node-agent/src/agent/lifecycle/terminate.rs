@@ -38,6 +38,7 @@ impl Parts {
                 .warning(&pod_reference(pod), "FailedKillPod", message);
             SyncError::Reported(error)
         })?;
+        self.cgroups.pods_changed();
         // Nothing is ready any more of what does not run.
         self.probes.remove_pod(&uid);
 

@@ -1,8 +1,6 @@
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{CgroupDriver, CgroupLimits, CgroupName};
+use super::{CgroupLimits, CgroupName};
 use crate::resources::cpu_weight;
 
 /// Which of the kernel's two kinds of hierarchy there is.
@@ -14,15 +12,14 @@ pub enum CgroupVersion {
     V2,
 }
 
-/// The trees of cgroups of a node.
+/// The trees of cgroups of a node, as far as they are managed by their files: slices of systemd are
+/// not written to behind its back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupHierarchy {
     /// Where they are mounted: `/sys/fs/cgroup`.
     pub root: PathBuf,
     /// Of which kind they are.
     pub version: CgroupVersion,
-    /// Who manages them.
-    pub driver: CgroupDriver,
 }
 
 /// One thing to do to a tree of cgroups.
@@ -35,11 +32,11 @@ pub enum CgroupWrite {
 }
 
 /// The controllers that pods are limited by.
-const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+pub(super) const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 
 impl CgroupHierarchy {
     /// The trees under this directory, of the kind that is found there.
-    pub fn detect(root: impl Into<PathBuf>, driver: CgroupDriver) -> Self {
+    pub fn detect(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         // Only the one tree of v2 lists its controllers at its root.
         let version = if root.join("cgroup.controllers").exists() {
@@ -47,11 +44,7 @@ impl CgroupHierarchy {
         } else {
             CgroupVersion::V1
         };
-        Self {
-            root,
-            version,
-            driver,
-        }
+        Self { root, version }
     }
 
     /// What makes a cgroup and sets its limits, in order.
@@ -64,7 +57,7 @@ impl CgroupHierarchy {
         }
     }
 
-    /// The directories of a cgroup, one for each tree.
+    /// The directories of a cgroup that its limits are in, one for each tree.
     pub fn directories(&self, name: &CgroupName) -> Vec<PathBuf> {
         match self.version {
             CgroupVersion::V1 => CONTROLLERS
@@ -75,20 +68,10 @@ impl CgroupHierarchy {
         }
     }
 
-    /// Removes a cgroup and all in it; one that is not there is removed.
-    ///
-    /// # Errors
-    ///
-    /// If processes are left in it.
-    pub fn remove(&self, name: &CgroupName) -> io::Result<()> {
-        let directories = self.directories(name);
-        directories.iter().try_for_each(|path| remove_tree(path))
-    }
-
     fn directory(&self, controller: Option<&str>, name: &CgroupName) -> PathBuf {
         let mut path = self.root.clone();
         path.extend(controller);
-        path.join(name.path(self.driver).trim_start_matches('/'))
+        path.join(name.relative())
     }
 
     fn plan_v1(&self, name: &CgroupName, limits: &CgroupLimits) -> Vec<CgroupWrite> {
@@ -120,12 +103,8 @@ impl CgroupHierarchy {
         let mut writes = Vec::new();
         if let Some(parent) = name.parent() {
             // Controllers reach a cgroup only if its parent hands them down.
-            let parent = match self.driver {
-                CgroupDriver::Systemd if parent == CgroupName::default() => self.root.clone(),
-                _ => self.directory(None, &parent),
-            };
             let controllers = CONTROLLERS.map(|controller| format!("+{controller}"));
-            let path = parent.join("cgroup.subtree_control");
+            let path = self.directory(None, &parent).join("cgroup.subtree_control");
             writes.push(CgroupWrite::Set(path, controllers.join(" ")));
         }
         writes.push(CgroupWrite::Make(directory.clone()));
@@ -151,39 +130,5 @@ impl CgroupHierarchy {
             set("pids.max", pids.to_string());
         }
         writes
-    }
-}
-
-/// Does what was planned, until something fails.
-///
-/// # Errors
-///
-/// The first failure, with the path that it was about.
-pub fn apply(writes: &[CgroupWrite]) -> io::Result<()> {
-    let about = |path: &Path, error: io::Error| {
-        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-    };
-    writes.iter().try_for_each(|write| match write {
-        CgroupWrite::Make(path) => fs::create_dir_all(path).map_err(|error| about(path, error)),
-        CgroupWrite::Set(path, value) => fs::write(path, value).map_err(|error| about(path, error)),
-    })
-}
-
-/// Removes a cgroup's directory. The files in it are the kernel's and go with it.
-fn remove_tree(path: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_tree(&entry.path())?;
-        }
-    }
-    match fs::remove_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }

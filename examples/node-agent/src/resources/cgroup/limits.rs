@@ -16,13 +16,16 @@ pub struct CgroupLimits {
     pub pids: Option<i64>,
 }
 
-/// What the cgroup of all pods is set to: what the node has to give them.
+/// What the cgroup of all pods is set to: what the node has to give them of `cpu`, `memory` and `pid`.
+///
+/// Answers to kubelet's `getCgroupConfig`.
 pub fn node_limits(allocatable: &Amounts) -> CgroupLimits {
     let cpu = allocatable.get("cpu");
     CgroupLimits {
         cpu_shares: cpu.map(|cpu| cpu_shares(cpu.milli_value())),
+        cpu_quota: None,
         memory: allocatable.get("memory").map(|memory| memory.value()),
-        ..CgroupLimits::default()
+        pids: allocatable.get("pid").map(|pids| pids.value()),
     }
 }
 

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use crate::pod::PodUid;
 use crate::resources::QosClass;
 
@@ -11,14 +13,18 @@ pub enum CgroupDriver {
     Systemd,
 }
 
+/// What the names of pods' cgroups begin with.
+const POD: &str = "pod";
+
 /// The name of a cgroup: its parts from the root, which both drivers spell in their own way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CgroupName(Vec<String>);
 
 impl CgroupName {
-    /// The cgroup at this path below the root, such as `/` or `/agent`.
+    /// The cgroup at this path below the root, such as `/` or `/agent`. It leads nowhere else.
     pub fn root(path: &str) -> Self {
-        let parts = path.split('/').filter(|part| !part.is_empty());
+        let parts = path.split('/');
+        let parts = parts.filter(|part| !matches!(*part, "" | "." | ".."));
         Self(parts.map(str::to_owned).collect())
     }
 
@@ -39,14 +45,20 @@ impl CgroupName {
 
     /// The cgroup of a pod below a root.
     pub fn pod(root: &Self, class: QosClass, uid: &PodUid) -> Self {
-        Self::class(root, class).child(format!("pod{uid}"))
+        Self::class(root, class).child(format!("{POD}{uid}"))
     }
 
-    /// A cgroup in this one.
+    /// The pod whose cgroup has this as its last part; `None` if it is not of a pod.
+    pub(super) fn uid_in(part: &str) -> Option<PodUid> {
+        let uid = part.strip_prefix(POD).filter(|uid| !uid.is_empty());
+        uid.map(PodUid::new)
+    }
+
+    /// A cgroup in this one. Slashes in its part of the name become dashes.
     #[must_use]
-    pub fn child(&self, part: impl Into<String>) -> Self {
+    pub fn child(&self, part: impl AsRef<str>) -> Self {
         let mut parts = self.0.clone();
-        parts.push(part.into());
+        parts.push(part.as_ref().replace('/', "-"));
         Self(parts)
     }
 
@@ -56,13 +68,18 @@ impl CgroupName {
         Some(Self(parts.to_vec()))
     }
 
+    /// The path from the root as its directories have it, without a leading slash.
+    pub(super) fn relative(&self) -> String {
+        self.0.join("/")
+    }
+
     /// The path as a driver spells it: what a sandbox's `cgroup_parent` is set to.
     ///
     /// systemd nests slices by the dashes in their names, so that `/kubepods/burstable` is
     /// `/kubepods.slice/kubepods-burstable.slice`; dashes in the parts themselves become `_`.
     pub fn path(&self, driver: CgroupDriver) -> String {
         match driver {
-            CgroupDriver::Cgroupfs => format!("/{}", self.0.join("/")),
+            CgroupDriver::Cgroupfs => format!("/{}", self.relative()),
             CgroupDriver::Systemd if self.0.is_empty() => "/-.slice".to_owned(),
             CgroupDriver::Systemd => {
                 let mut path = String::new();
@@ -77,5 +94,11 @@ impl CgroupName {
                 path
             }
         }
+    }
+}
+
+impl fmt::Display for CgroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", self.relative())
     }
 }

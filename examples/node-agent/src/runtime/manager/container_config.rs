@@ -185,11 +185,10 @@ impl RuntimeManager {
 
     fn resource_settings(&self, start: &Start<'_>) -> ResourceSettings {
         let settings = self.settings();
-        let period = settings.cpu_cfs_quota_period.as_micros();
-        let mut resources = ResourceSettings::new(start.facts.memory_capacity);
-        resources.cpu_cfs_quota = settings.cpu_cfs_quota;
-        resources.cpu_cfs_quota_period = i64::try_from(period).unwrap_or(i64::MAX);
-        resources
+        let period = settings
+            .cpu_cfs_quota
+            .then_some(settings.cpu_cfs_quota_period);
+        ResourceSettings::new(start.facts.memory_capacity).with_quota(period)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use kubewright_cri::{Error, v1};
+use kubewright_cri::{Error, Runtime, v1};
 
 use super::RuntimeManager;
 use crate::resources::CgroupDriver;
@@ -73,17 +73,8 @@ impl RuntimeManager {
     /// does not say. It is asked once.
     pub async fn cgroup_driver(&self) -> Result<CgroupDriver, Error> {
         let ask = || async {
-            match self.inner.runtime.runtime_config().await {
-                Ok(v1::RuntimeConfigResponse { linux: Some(linux) }) => {
-                    Ok(match linux.cgroup_driver() {
-                        v1::CgroupDriver::Systemd => CgroupDriver::Systemd,
-                        v1::CgroupDriver::Cgroupfs => CgroupDriver::Cgroupfs,
-                    })
-                }
-                Ok(_) => Ok(self.settings().cgroup_driver),
-                Err(error) if error.is_unimplemented() => Ok(self.settings().cgroup_driver),
-                Err(error) => Err(error),
-            }
+            let told = driver_of(&self.inner.runtime).await?;
+            Ok(told.unwrap_or(self.settings().cgroup_driver))
         };
         let driver = &self.inner.cgroup_driver;
         driver.get_or_try_init(ask).await.copied()
@@ -92,5 +83,21 @@ impl RuntimeManager {
     /// Tells the runtime the range of the pods' addresses.
     pub async fn update_pod_cidr(&self, pod_cidr: &str) -> Result<(), Error> {
         self.inner.runtime.update_runtime_config(pod_cidr).await
+    }
+}
+
+/// Who manages cgroups, by what a runtime says; `None` if it does not say.
+///
+/// # Errors
+///
+/// It cannot be asked.
+pub async fn driver_of(runtime: &Runtime) -> Result<Option<CgroupDriver>, Error> {
+    match runtime.runtime_config().await {
+        Ok(answer) => Ok(answer.linux.map(|linux| match linux.cgroup_driver() {
+            v1::CgroupDriver::Systemd => CgroupDriver::Systemd,
+            v1::CgroupDriver::Cgroupfs => CgroupDriver::Cgroupfs,
+        })),
+        Err(error) if error.is_unimplemented() => Ok(None),
+        Err(error) => Err(error),
     }
 }

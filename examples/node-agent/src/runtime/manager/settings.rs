@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{self, Config, Rate};
+use crate::config::{Config, Rate};
 use crate::resources::{Amounts, CgroupDriver, CgroupName};
 use crate::runtime::CrashLoop;
 
@@ -100,10 +100,7 @@ impl From<&Config> for RuntimeSettings {
         Self {
             root_dir: config.root_dir.clone(),
             pod_logs_dir: config.pod_logs_dir.clone(),
-            cgroup_driver: match config.cgroup_driver {
-                config::CgroupDriver::Cgroupfs => CgroupDriver::Cgroupfs,
-                config::CgroupDriver::Systemd => CgroupDriver::Systemd,
-            },
+            cgroup_driver: config.cgroup_driver,
             cgroup_root: CgroupName::root(config.cgroup_root.as_deref().unwrap_or_default()),
             cgroups_per_qos: config.cgroups_per_qos,
             cpu_cfs_quota: config.cpu_cfs_quota,

@@ -1,10 +1,5 @@
 //! The runtime manager against a containerd of its own.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "tests are made of helpers that are no tests themselves"
-)]
-
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
