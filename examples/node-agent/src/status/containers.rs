@@ -154,6 +154,10 @@ fn of_observed(
         }
     }
     status.state = Some(state);
+    // One that was made and not started is removed before it is made anew: that takes back nothing
+    // of what was told.
+    let told = old.map_or(0, |old| old.restart_count);
+    status.restart_count = status.restart_count.max(told);
     status
 }
 

@@ -77,6 +77,17 @@ fn convert_to_api_container_statuses() {
 }
 
 #[test]
+fn restarts_that_were_told_are_not_taken_back() {
+    use State::{Created, Exited};
+    let before = made("Always", &[Exited(1), Created]);
+    assert_eq!(words(&before), told("waiting", "terminated 1", 1));
+    // The agent was killed before it started the container, and the next one removes that.
+    let mut made = made("Always", &[Exited(1)]);
+    made.previous = before.status();
+    assert_eq!(words(&made), told("terminated 1", "none", 1));
+}
+
+#[test]
 fn containers_that_the_runtime_lost_have_ended() {
     let mut made = made("Always", &[State::Running]);
     made.previous = made.status();
