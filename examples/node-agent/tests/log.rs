@@ -168,6 +168,27 @@ async fn what_is_written_to_a_file_while_it_is_renamed_away_is_not_lost() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_just_being_rotated_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("0.log");
+    std::fs::write(dir.path().join("0.log.20260102-030405"), "").unwrap();
+    let begins = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        std::fs::write(&path, line("stdout", "anew")).unwrap();
+    };
+    let options = LogOptions::default();
+    let (text, ()) = tokio::join!(read(&path, &options), begins);
+    assert_eq!(text.unwrap(), "anew\n");
+
+    // One that does not begin anew is not waited for without end, and one that never was not at all.
+    std::fs::remove_file(&path).unwrap();
+    let error = read(&path, &options).await.unwrap_err();
+    assert!(matches!(error, LogError::Open { .. }), "{error}");
+    let error = read(&dir.path().join("1.log"), &options).await.unwrap_err();
+    assert!(matches!(error, LogError::Open { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_line_that_is_not_written_to_its_end_is_awaited() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let whole = line("stderr", "whole");

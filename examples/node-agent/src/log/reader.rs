@@ -9,7 +9,7 @@ use futures::Stream;
 use futures::stream::{BoxStream, try_unfold};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::log::decoder::Decoder;
 use crate::log::tail::tail_start;
@@ -20,6 +20,10 @@ use crate::log::{LogError, LogOptions};
 const BLOCK: usize = 64 << 10;
 /// How often a follower looks at the log and at the container though nothing told of a change.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How long a log that was renamed away may take to begin anew.
+const ROTATION: Duration = Duration::from_secs(1);
+/// How often is looked whether it has.
+const ROTATION_PERIOD: Duration = Duration::from_millis(10);
 
 /// What was asked for of a log, piece by piece. Dropping it stops the reading.
 pub type LogChunks = BoxStream<'static, Result<Bytes, LogError>>;
@@ -35,7 +39,8 @@ pub type LogChunks = BoxStream<'static, Result<Bytes, LogError>>;
 /// - A line that is malformed is left out; one that is not written to its end yet is awaited by a
 ///   follower, and taken as it is by others.
 ///
-/// Of a log that was rotated before, only the newest file is read, also for its last lines.
+/// Of a log that was rotated before, only the newest file is read, also for its last lines. Between
+/// two steps of a rotation there is none, and it is waited for; upstream fails then.
 ///
 /// Answers to `ReadLogs` of Kubernetes 1.36.
 pub struct LogReader {
@@ -71,8 +76,17 @@ impl LogReader {
             source,
         };
         // The directory that is watched is that of the file, and not that of a link to it.
-        let path = tokio::fs::canonicalize(path).await.map_err(unopened)?;
-        let file = open(&path).await.map_err(unopened)?;
+        let deadline = Instant::now() + ROTATION;
+        let (path, file) = loop {
+            match locate(path).await {
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && Instant::now() < deadline
+                        && was_rotated(path).await => {}
+                located => break located.map_err(unopened)?,
+            }
+            sleep(ROTATION_PERIOD).await;
+        };
         let mut reader = Self {
             path,
             file,
@@ -225,6 +239,29 @@ impl fmt::Debug for LogReader {
             .field("position", &self.position)
             .finish_non_exhaustive()
     }
+}
+
+async fn locate(path: &Path) -> io::Result<(PathBuf, File)> {
+    let path = tokio::fs::canonicalize(path).await?;
+    let file = open(&path).await?;
+    Ok((path, file))
+}
+
+/// Whether files stand beside a path that a log was renamed to.
+async fn was_rotated(path: &Path) -> bool {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return false;
+    };
+    let Ok(mut entries) = tokio::fs::read_dir(directory).await else {
+        return false;
+    };
+    let prefix = format!("{}.", name.to_string_lossy());
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            return true;
+        }
+    }
+    false
 }
 
 async fn open(path: &Path) -> io::Result<File> {
