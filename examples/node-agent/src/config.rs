@@ -173,6 +173,8 @@ pub struct Config {
     pub container_log_max_size: u64,
     /// How many files a log has at most. Default: 5.
     pub container_log_max_files: u32,
+    /// Of how many logs rotated files are compressed at once. Default: 1.
+    pub container_log_max_workers: u32,
     /// How often logs are looked at. Default: 10 s.
     pub container_log_monitor_interval: Duration,
     /// The longest delay before a crashing container is started again. Default: 5 min.

@@ -1,4 +1,8 @@
 //! Logs of containers, as runtimes write them.
+//!
+//! A container writes to its runtime, and the agent looks at the file once in a while: nothing here
+//! can stop one that writes faster than logs are looked at, nor can kubelet.
+//! What bounds a log, and what does not, is said at [`LogRotation`].
 
 mod container;
 mod decoder;
@@ -18,6 +22,6 @@ pub use line::{LogFormat, LogStream, MalformedLine, Record};
 pub use options::{LogOptions, LogStreams};
 pub use reader::{LogChunks, LogReader};
 pub use rotation::{
-    LogRotation, LogRuntime, RotationError, RotationPlan, RotationPolicy, remove_log,
+    LogRotation, LogRuntime, RotatedLogs, RotationError, RotationPolicy, remove_log,
 };
 pub use subject::{NoLog, container_to_read};

@@ -522,6 +522,10 @@ fn validate_kubelet_configuration() {
             "containerLogMaxFiles must be greater than 1",
         ),
         (
+            "containerLogMaxWorkers: 0",
+            "containerLogMaxWorkers must be greater than or equal to 1",
+        ),
+        (
             "podLogsDir: logs",
             "pod logs path \"logs\" must be absolute path",
         ),

@@ -122,6 +122,7 @@ pub(super) fn start(
         max_size: config.container_log_max_size,
         max_files: config.container_log_max_files,
         period: config.container_log_monitor_interval,
+        max_workers: config.container_log_max_workers as usize,
     };
     let rotation = LogRotation::new(parts.runtime.runtime().clone(), policy, parts.clock.clone());
     tasks.spawn(rotation.run(stop.clone()));

@@ -311,6 +311,10 @@ pub(super) fn configuration(config: &Config) -> Value {
             json!(config.container_log_max_files),
         ),
         (
+            "containerLogMaxWorkers",
+            json!(config.container_log_max_workers),
+        ),
+        (
             "containerLogMonitorInterval",
             json!(seconds(config.container_log_monitor_interval)),
         ),

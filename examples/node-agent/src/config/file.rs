@@ -91,6 +91,7 @@ pub struct KubeletConfiguration {
     pub feature_gates: BTreeMap<String, bool>,
     pub container_log_max_size: Option<String>,
     pub container_log_max_files: Option<i32>,
+    pub container_log_max_workers: Option<i32>,
     pub container_log_monitor_interval: Option<GoDuration>,
     pub crash_loop_back_off: CrashLoopBackOffConfig,
     pub system_reserved: Option<BTreeMap<String, String>>,
@@ -170,10 +171,9 @@ pub struct CrashLoopBackOffConfig {
 }
 
 /// Fields that kubelet has and this agent has not.
-const UNSUPPORTED: [&str; 59] = [
+const UNSUPPORTED: [&str; 58] = [
     "allowedUnsafeSysctls",
     "configMapAndSecretChangeDetectionStrategy",
-    "containerLogMaxWorkers",
     "contentType",
     "cpuManagerPolicy",
     "cpuManagerPolicyOptions",

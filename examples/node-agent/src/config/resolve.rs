@@ -93,6 +93,7 @@ fn fill(file: &mut KubeletConfiguration) {
         (&mut file.image_gc_low_threshold_percent, 80),
         (&mut file.node_status_max_images, 50),
         (&mut file.container_log_max_files, 5),
+        (&mut file.container_log_max_workers, 1),
     ] {
         number.get_or_insert(default);
     }
@@ -224,6 +225,7 @@ impl Reader {
             ),
             container_log_max_size: self.log_size(file),
             container_log_max_files: count(file.container_log_max_files),
+            container_log_max_workers: count(file.container_log_max_workers),
             container_log_monitor_interval: time(file.container_log_monitor_interval),
             max_container_restart_period: file
                 .crash_loop_back_off

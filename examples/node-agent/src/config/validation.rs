@@ -318,6 +318,9 @@ fn logs(file: &KubeletConfiguration, say: &mut impl FnMut(String)) {
     if file.container_log_max_files.unwrap_or_default() <= 1 {
         say("containerLogMaxFiles must be greater than 1".to_owned());
     }
+    if file.container_log_max_workers.unwrap_or_default() < 1 {
+        say("containerLogMaxWorkers must be greater than or equal to 1".to_owned());
+    }
     let directory = file.pod_logs_dir.as_deref().unwrap_or_default();
     if !directory.starts_with('/') {
         say(format!("pod logs path {directory:?} must be absolute path"));

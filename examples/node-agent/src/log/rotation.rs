@@ -1,7 +1,8 @@
+mod compressor;
 mod files;
-mod plan;
+mod rotated;
 mod rotator;
 
 pub use files::RotationError;
-pub use plan::RotationPlan;
+pub use rotated::RotatedLogs;
 pub use rotator::{LogRotation, LogRuntime, RotationPolicy, remove_log};

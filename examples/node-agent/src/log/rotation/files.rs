@@ -1,5 +1,5 @@
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 
-use super::RotationPlan;
-use super::plan::{COMPRESSED, TEMPORARY};
+use super::RotatedLogs;
+use super::rotated::{COMPRESSED, TEMPORARY};
+
+/// How much is compressed before it is asked whether to go on.
+const BLOCK: usize = 64 << 10;
 
 /// A log was not rotated.
 #[derive(Debug, thiserror::Error)]
@@ -49,48 +52,64 @@ pub(super) fn length(log: &Path) -> Result<Option<u64>, RotationError> {
 
 /// Makes room among the rotated logs, and moves the log itself away; returns where to.
 pub(super) fn rotate(log: &Path, max_files: u32, now: Timestamp) -> Result<PathBuf, RotationError> {
-    let directory = log.parent().unwrap_or(Path::new("."));
-    let plan = RotationPlan::new(rotated_names(log)?, max_files);
-    for name in plan.remove {
-        let path = directory.join(name);
-        fs::remove_file(&path).map_err(failed("remove", &path))?;
-    }
-    for name in plan.compress {
-        // A disk that is full is no reason not to rotate: the more files there are, the more can go.
-        if let Err(error) = compress(&directory.join(&name)) {
-            tracing::warn!(log = name, %error, "a rotated log is not compressed yet");
+    let directory = directory_of(log);
+    let rotated = rotated(log)?;
+    for name in rotated.excess(max_files) {
+        // It may just be compressed: of its forms that comes first which is first to become another.
+        for form in [TEMPORARY, "", COMPRESSED] {
+            remove(&directory.join(format!("{name}{form}")))?;
         }
     }
-    let rotated = with_suffix(log, &format!(".{}", now.strftime("%Y%m%d-%H%M%S")));
-    rename(log, &rotated)?;
-    Ok(rotated)
+    let to = directory.join(rotated.next(&name_of(log), now));
+    rename(log, &to)?;
+    Ok(to)
+}
+
+/// Compresses what was rotated of a log but for the newest, and removes what others left half made.
+/// Only one may do so at a time. What fails is logged, and tried again when more was rotated.
+///
+/// A disk that is full is no reason not to rotate: the more files there are, the more can go.
+pub(super) fn compress_rotated(log: &Path, is_stopped: &dyn Fn() -> bool) {
+    let compress_all = || {
+        let directory = directory_of(log);
+        let rotated = rotated(log)?;
+        for name in rotated.unused() {
+            remove(&directory.join(name))?;
+        }
+        for name in rotated.to_compress() {
+            compress(&directory.join(name), is_stopped)?;
+        }
+        Ok::<_, RotationError>(())
+    };
+    if let Err(error) = compress_all() {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let log = log.display();
+        tracing::warn!(%log, %error, cause, "rotated logs are not compressed yet");
+    }
 }
 
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), RotationError> {
     fs::rename(from, to).map_err(failed("rename", from))
 }
 
-/// Removes a log and all that was rotated of it.
+/// Removes a log and all that was rotated of it, as far as it can be removed.
 pub(super) fn clean(log: &Path) -> Result<(), RotationError> {
-    let directory = log.parent().unwrap_or(Path::new("."));
-    let rotated = rotated_names(log)?.into_iter();
-    let rotated = rotated.map(|name| directory.join(name));
-    for path in rotated.chain([log.to_owned()]) {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed("remove", &path)(error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    let directory = directory_of(log);
+    let names = rotated_names(log)?.into_iter();
+    let paths = names.map(|name| directory.join(name));
+    // Whoever compresses one finds it gone, and takes back what he made of it.
+    let removed = paths.chain([log.to_owned()]).map(|path| remove(&path));
+    removed.fold(Ok(()), Result::and)
+}
+
+fn rotated(log: &Path) -> Result<RotatedLogs, RotationError> {
+    Ok(RotatedLogs::new(rotated_names(log)?))
 }
 
 /// The names of the files beside a log that begin with its name and a dot.
 fn rotated_names(log: &Path) -> Result<Vec<String>, RotationError> {
-    let directory = log.parent().unwrap_or(Path::new("."));
-    let name = log.file_name().unwrap_or_default().to_string_lossy();
-    let prefix = format!("{name}.");
+    let directory = directory_of(log);
+    let prefix = format!("{}.", name_of(log));
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed("read", directory))?,
@@ -108,11 +127,15 @@ fn rotated_names(log: &Path) -> Result<Vec<String>, RotationError> {
     Ok(names)
 }
 
-/// Compresses a log: whoever looks finds the one or the other, and no half.
-fn compress(log: &Path) -> Result<(), RotationError> {
+/// Compresses a log: whoever looks finds the one or the other, and no half. One that is removed
+/// meanwhile stays removed.
+fn compress(log: &Path, is_stopped: &dyn Fn() -> bool) -> Result<(), RotationError> {
     let temporary = with_suffix(log, TEMPORARY);
     let compressed = with_suffix(log, COMPRESSED);
-    let mut from = File::open(log).map_err(failed("open", log))?;
+    let from = match File::open(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(failed("open", log))?,
+    };
     let to = OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -120,15 +143,53 @@ fn compress(log: &Path) -> Result<(), RotationError> {
         .mode(0o640)
         .open(&temporary)
         .map_err(failed("create", &temporary))?;
-    let mut encoder = GzEncoder::new(to, Compression::default());
-    let copied = io::copy(&mut from, &mut encoder).and_then(|_| encoder.finish());
-    if let Err(error) = copied {
-        // It is removed with the next rotation, if not now.
-        let _ = fs::remove_file(&temporary);
-        return Err(failed("compress", log)(error));
+    match encode(from, to, is_stopped) {
+        Ok(true) => {}
+        Ok(false) => return remove(&temporary),
+        Err(error) => {
+            // It is removed the next time, if not now.
+            let _ = remove(&temporary);
+            return Err(failed("compress", log)(error));
+        }
     }
-    rename(&temporary, &compressed)?;
-    fs::remove_file(log).map_err(failed("remove", log))
+    match fs::rename(&temporary, &compressed) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed.map_err(failed("rename", &temporary))?,
+    }
+    match fs::remove_file(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => remove(&compressed),
+        removed => removed.map_err(failed("remove", log)),
+    }
+}
+
+/// Whether it came to the end.
+fn encode(mut from: File, to: File, is_stopped: &dyn Fn() -> bool) -> io::Result<bool> {
+    let mut encoder = GzEncoder::new(to, Compression::default());
+    let mut block = vec![0; BLOCK];
+    while !is_stopped() {
+        match from.read(&mut block)? {
+            0 => return encoder.finish().map(|_| true),
+            read => encoder.write_all(&block[..read])?,
+        }
+    }
+    Ok(false)
+}
+
+/// What is not there is removed.
+fn remove(path: &Path) -> Result<(), RotationError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(failed("remove", path)),
+    }
+}
+
+fn directory_of(log: &Path) -> &Path {
+    log.parent().unwrap_or(Path::new("."))
+}
+
+fn name_of(log: &Path) -> String {
+    let name = log.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -1,13 +1,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kubewright_clock::Clock;
 use kubewright_cri::v1::{ContainerFilter, ContainerState, ContainerStateValue};
 use kubewright_cri::{Error, Runtime};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::compressor::Compressor;
 use super::files::{self, RotationError};
 
 /// When logs are rotated, and how much is kept of them.
@@ -20,6 +20,8 @@ pub struct RotationPolicy {
     pub max_files: u32,
     /// How often logs are looked at. Default: 10 s.
     pub period: Duration,
+    /// Of how many logs rotated files are compressed at once, at least 1. Default: 1.
+    pub max_workers: usize,
 }
 
 /// What is asked of a runtime about logs.
@@ -34,9 +36,20 @@ pub trait LogRuntime: Send + Sync + 'static {
     fn reopen(&self, id: &str) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Rotates the logs of running containers.
+/// Rotates the logs of running containers, and compresses what was rotated but for the newest file.
 ///
-/// Answers to `ContainerLogManager` of Kubernetes 1.36.
+/// # Guarantees
+///
+/// - No line is lost or doubled, but for those of the oldest files, which go.
+/// - No rotation waits for a compression, neither of its own log nor of another's.
+/// - A rotated log keeps its name, which sorts after those of the logs before it.
+///
+/// What bounds a log on disk: at each look it is cut, if it is too long, and files go that are too
+/// many. Between two looks nothing stops a container that writes: a file is as long as the policy
+/// says, and what was written in one period. The newest rotated file stays as it is, and the others
+/// wait for their compression uncompressed.
+///
+/// Answers to `ContainerLogManager` of Kubernetes 1.36, whose workers compress before they rotate.
 #[derive(Clone, Debug)]
 pub struct LogRotation<R> {
     runtime: R,
@@ -50,6 +63,7 @@ impl Default for RotationPolicy {
             max_size: 10 << 20,
             max_files: 5,
             period: Duration::from_secs(10),
+            max_workers: 1,
         }
     }
 }
@@ -64,31 +78,31 @@ impl<R: LogRuntime> LogRotation<R> {
         }
     }
 
-    /// Looks at all logs, again and again, until the token is cancelled.
+    /// Looks at all logs, again and again, until the token is cancelled. What fails is logged, and
+    /// tried again with the next look.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future may leave a log renamed and not begun anew; the next look of another
-    /// rotation, in which the log is missing, has it begun.
+    /// rotation, in which the log is missing, has it begun. Nothing is left half compressed.
     pub async fn run(self, token: CancellationToken) {
+        let mut compressor = Compressor::new(self.policy.max_workers);
         let mut ticks = interval(self.policy.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // A rotation that has begun is finished.
-            if token.run_until_cancelled(ticks.tick()).await.is_none() {
-                return;
+            tokio::select! {
+                biased;
+                () = token.cancelled() => break,
+                // A rotation that has begun is finished.
+                _ = ticks.tick() => self.rotate_all(&mut compressor).await,
+                () = compressor.run() => {}
             }
-            self.rotate_all().await;
         }
+        compressor.stop().await;
     }
 
-    /// Looks at the logs of all running containers once. What fails is logged, and tried again with
-    /// the next look.
-    ///
-    /// # Cancel safety
-    ///
-    /// As of [`run`](Self::run).
-    pub async fn rotate_all(&self) {
+    /// Looks at the logs of all running containers once.
+    async fn rotate_all(&self, compressor: &mut Compressor) {
         let containers = match self.runtime.running().await {
             Ok(containers) => containers,
             Err(error) => {
@@ -97,16 +111,21 @@ impl<R: LogRuntime> LogRotation<R> {
             }
         };
         for id in containers {
-            if let Err(error) = self.look_at(&id).await {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(container = id, %error, cause, "a log was not rotated");
+            match self.look_at(&id).await {
+                Ok(Some(log)) => compressor.push(log),
+                Ok(None) => {}
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(container = id, %error, cause, "a log was not rotated");
+                }
             }
         }
     }
 
-    async fn look_at(&self, id: &str) -> Result<(), RotationError> {
+    /// The log of a container, if it was rotated.
+    async fn look_at(&self, id: &str) -> Result<Option<PathBuf>, RotationError> {
         let Some(log) = self.runtime.log_path(id).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let length = match self.length(&log).await? {
             Some(length) => length,
@@ -117,9 +136,9 @@ impl<R: LogRuntime> LogRotation<R> {
             }
         };
         if length < self.policy.max_size {
-            return Ok(());
+            return Ok(None);
         }
-        let (max_files, now): (u32, Timestamp) = (self.policy.max_files, self.clock.now());
+        let (max_files, now) = (self.policy.max_files, self.clock.now());
         let path = log.clone();
         let rotated = blocking(move || files::rotate(&path, max_files, now)).await?;
         if let Err(error) = self.runtime.reopen(id).await {
@@ -127,7 +146,7 @@ impl<R: LogRuntime> LogRotation<R> {
             blocking(move || files::rename(&rotated, &log)).await?;
             return Err(error.into());
         }
-        Ok(())
+        Ok(Some(log))
     }
 
     async fn length(&self, log: &Path) -> Result<Option<u64>, RotationError> {
@@ -136,18 +155,14 @@ impl<R: LogRuntime> LogRotation<R> {
     }
 }
 
-/// Removes the log of a container that is gone, and all that was rotated of it.
+/// Removes the log of a container that is gone, and all that was rotated of it. These are a few files:
+/// nobody needs a thread for that.
 ///
 /// # Errors
 ///
-/// If a file cannot be removed.
-///
-/// # Cancel safety
-///
-/// The files are removed all the same.
-pub async fn remove_log(log: &Path) -> Result<(), RotationError> {
-    let log = log.to_owned();
-    blocking(move || files::clean(&log)).await
+/// If a file cannot be removed; others are all the same.
+pub fn remove_log(log: &Path) -> Result<(), RotationError> {
+    files::clean(log)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -1,4 +1,3 @@
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +6,7 @@ use kubewright_cri::{Error, v1};
 
 use super::RuntimeManager;
 use super::observe::read_record;
+use crate::log::remove_log;
 
 /// The longest name of a file.
 const MAX_NAME: usize = 255;
@@ -53,17 +53,13 @@ impl RuntimeManager {
         if let Some(link) = self.log_link(status) {
             forgive(&link, fs::remove_file(&link));
         }
-        let log = Path::new(&status.log_path);
-        let (Some(directory), Some(name)) = (log.parent(), log.file_name()) else {
+        if status.log_path.is_empty() {
             return;
-        };
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(error) => return forgive(directory, Err(error)),
-        };
-        let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-        for path in paths.filter(|path| is_part_of_log(path.file_name(), name)) {
-            forgive(&path, fs::remove_file(&path));
+        }
+        // What stays behind takes room, and nothing else.
+        if let Err(error) = remove_log(Path::new(&status.log_path)) {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(container = status.id, %error, cause, "a log cannot be removed");
         }
     }
 
@@ -93,20 +89,10 @@ pub(super) fn log_link_name(pod: &str, namespace: &str, container: &str, id: &st
     name + SUFFIX
 }
 
-/// Whether a file is a log or a rotated part of it: `0.log`, `0.log.20260102-030405.gz`.
-fn is_part_of_log(file: Option<&OsStr>, log: &OsStr) -> bool {
-    let (Some(file), Some(log)) = (file.and_then(OsStr::to_str), log.to_str()) else {
-        return false;
-    };
-    let rest = file.strip_prefix(log);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// A file that stays behind takes room, and nothing else.
 fn forgive(path: &Path, result: io::Result<()>) {
     if let Err(error) = result
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(path = %path.display(), %error, "a log cannot be removed");
+        tracing::warn!(path = %path.display(), %error, "the link to a log cannot be removed");
     }
 }
