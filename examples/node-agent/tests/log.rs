@@ -168,6 +168,47 @@ async fn what_is_written_to_a_file_while_it_is_renamed_away_is_not_lost() {
 }
 
 #[tokio::test]
+async fn who_follows_late_reads_what_was_rotated_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("0.log");
+    let rotated = |number: u8| {
+        directory
+            .path()
+            .join(format!("0.log.20260101-00000{number}"))
+    };
+    let followed = options(|options| options.follow = true);
+    // Whether the file that is read is still there when it was read, and what was compressed.
+    for (removed, compressed, expected) in [
+        (None, None, "1\n2\n3\n4\n"),
+        (Some(1), None, "1\n2\n3\n4\n"),
+        (Some(1), Some(2), "1\n3\n4\n"),
+        (None, Some(1), "1\n2\n3\n4\n"),
+    ] {
+        std::fs::write(&path, line("stdout", "1")).unwrap();
+        let reader = LogReader::open(&path, &followed).await.unwrap();
+        let mut chunks = pin!(reader.chunks(|| async { Ok(true) }));
+        // Nobody reads meanwhile.
+        for number in 1..=3 {
+            std::fs::rename(&path, rotated(number)).unwrap();
+            std::fs::write(&path, line("stdout", &(number + 1).to_string())).unwrap();
+        }
+        if let Some(number) = removed {
+            std::fs::remove_file(rotated(number)).unwrap();
+        }
+        if let Some(number) = compressed {
+            let gz = directory
+                .path()
+                .join(format!("{}.gz", rotated(number).display()));
+            std::fs::rename(rotated(number), gz).unwrap();
+        }
+        expect(&mut chunks, expected).await;
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_log_that_is_just_being_rotated_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("0.log");

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::fs::Metadata;
 use std::io::{self, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::log::decoder::Decoder;
+use crate::log::rotation::uncompressed_files;
 use crate::log::tail::tail_start;
 use crate::log::watch::Watch;
 use crate::log::{LogError, LogOptions};
@@ -35,14 +37,15 @@ pub type LogChunks = BoxStream<'static, Result<Bytes, LogError>>;
 /// - What is kept in memory is bounded, however long the log and its lines are.
 /// - A log that is followed ends when the container has ended and all of its log was read. If a
 ///   runtime cannot be asked, the container is taken to run.
-/// - A file that is renamed away is read to its end before the one that takes its place is.
+/// - A file that is renamed away is read to its end before the next one is, which may have been
+///   renamed away by then as well. Who follows and is so far behind that it is compressed loses it.
 /// - A line that is malformed is left out; one that is not written to its end yet is awaited by a
 ///   follower, and taken as it is by others.
 ///
 /// Of a log that was rotated before, only the newest file is read, also for its last lines. Between
 /// two steps of a rotation there is none, and it is waited for; upstream fails then.
 ///
-/// Answers to `ReadLogs` of Kubernetes 1.36.
+/// Answers to `ReadLogs` of Kubernetes 1.36, which follows to the newest file and skips others.
 pub struct LogReader {
     path: PathBuf,
     file: File,
@@ -209,12 +212,8 @@ impl LogReader {
             Err(error) => return Err(error),
         };
         let ours = self.file.metadata().await?;
-        if (there.dev(), there.ino()) != (ours.dev(), ours.ino()) {
-            self.successor = match open(&self.path).await {
-                Ok(file) => Some(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error),
-            };
+        if !is_same(&there, &ours) {
+            self.successor = self.file_after(&ours).await?;
             return Ok(self.successor.is_some());
         }
         if there.len() < self.position {
@@ -222,6 +221,28 @@ impl LogReader {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// The file that was begun after this one; `None` if there is none yet, or it was just moved away.
+    async fn file_after(&self, ours: &Metadata) -> io::Result<Option<File>> {
+        // They need not be listed: the newest is where it was.
+        let mut paths = uncompressed_files(&self.path).await.unwrap_or_default();
+        paths.push(self.path.clone());
+        let mut next = 0;
+        for (index, path) in paths.iter().enumerate() {
+            let is_ours = |it: Metadata| is_same(&it, ours);
+            if tokio::fs::metadata(path).await.is_ok_and(is_ours) {
+                next = index + 1;
+            }
+        }
+        // If ours is gone, it was older than all that are there.
+        let Some(path) = paths.get(next) else {
+            return Ok(None);
+        };
+        match open(path).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 
     fn unread(&self, source: io::Error) -> LogError {
@@ -247,21 +268,14 @@ async fn locate(path: &Path) -> io::Result<(PathBuf, File)> {
     Ok((path, file))
 }
 
-/// Whether files stand beside a path that a log was renamed to.
+/// Whether a log of this path was moved away; the newest that was is not compressed.
 async fn was_rotated(path: &Path) -> bool {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-        return false;
-    };
-    let Ok(mut entries) = tokio::fs::read_dir(directory).await else {
-        return false;
-    };
-    let prefix = format!("{}.", name.to_string_lossy());
-    while let Ok(Some(entry)) = entries.next_entry().await {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            return true;
-        }
-    }
-    false
+    let moved = uncompressed_files(path).await;
+    moved.is_ok_and(|moved| !moved.is_empty())
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 async fn open(path: &Path) -> io::Result<File> {

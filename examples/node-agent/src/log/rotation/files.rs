@@ -102,6 +102,13 @@ pub(super) fn clean(log: &Path) -> Result<(), RotationError> {
     removed.fold(Ok(()), Result::and)
 }
 
+/// The files of a log that were rotated and are not compressed, the oldest first.
+pub(super) fn uncompressed(log: &Path) -> Result<Vec<PathBuf>, RotationError> {
+    let (directory, rotated) = (directory_of(log), rotated(log)?);
+    let names = rotated.uncompressed().into_iter();
+    Ok(names.map(|name| directory.join(name)).collect())
+}
+
 fn rotated(log: &Path) -> Result<RotatedLogs, RotationError> {
     Ok(RotatedLogs::new(rotated_names(log)?))
 }

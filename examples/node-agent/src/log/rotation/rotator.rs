@@ -165,6 +165,12 @@ pub fn remove_log(log: &Path) -> Result<(), RotationError> {
     files::clean(log)
 }
 
+/// The files of a log that were rotated and are not compressed, the oldest first. Cancel safe.
+pub(in crate::log) async fn uncompressed_files(log: &Path) -> Result<Vec<PathBuf>, RotationError> {
+    let log = log.to_owned();
+    blocking(move || files::uncompressed(&log)).await
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RotationError> + Send + 'static,
 ) -> Result<T, RotationError> {
