@@ -16,10 +16,12 @@ use crate::eviction::{
 };
 use crate::gc::{
     ContainerGc, ContainerGcOptions, ContainerGcParts, ContainerRemoval, CriImages, ImageGc,
-    ImageGcPolicy, LogDirectories, Reach,
+    ImageGcPolicy, LogDirectories, PodStates, Reach,
 };
 use crate::log::{LogRotation, RotationPolicy};
+use crate::pod::PodUid;
 use crate::runtime::{ContainerId, RuntimeManager};
+use crate::status::StatusManager;
 use crate::worker::{PodUpdate, Subject, UpdateKind, WorkerPool};
 
 /// How many containers may wait to be removed. Those that find no room are collected later.
@@ -82,7 +84,7 @@ pub(super) fn start(
     let collector = ContainerGc::new(
         ContainerGcParts {
             runtime: Arc::new(parts.runtime.clone()),
-            states: handler.workers.clone(),
+            states: handler.use_of_pods(),
             ready: parts.ready.clone(),
             logs: LogDirectories {
                 pods: config.pod_logs_dir.clone(),
@@ -131,7 +133,7 @@ pub(super) fn start(
 /// Evicts pods before the node runs out of something; what ended goes first, and images.
 fn evict(
     handler: &Arc<Handler>,
-    containers: ContainerGc<RuntimeManager, WorkerPool>,
+    containers: ContainerGc<RuntimeManager, UseOfPods>,
     images: ImageGc<CriImages<RuntimeManager>>,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {
@@ -183,6 +185,23 @@ fn evict(
         clock: parts.clock.clone(),
     };
     EvictionManager::new(eviction, &options).run(stop)
+}
+
+/// Says which pods are of use: what the runtime has of one is as long as it is the only one to know
+/// how its containers ended, should this agent be killed.
+pub(super) struct UseOfPods {
+    pub(super) workers: WorkerPool,
+    pub(super) statuses: StatusManager,
+}
+
+impl PodStates for UseOfPods {
+    fn should_pod_content_be_removed(&self, uid: &PodUid) -> bool {
+        self.workers.should_pod_content_be_removed(uid) && !self.statuses.is_untold(uid)
+    }
+
+    fn should_pod_runtime_be_removed(&self, uid: &PodUid) -> bool {
+        self.workers.should_pod_runtime_be_removed(uid)
+    }
 }
 
 impl ContainerRemoval for RuntimeManager {

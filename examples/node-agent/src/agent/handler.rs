@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::garbage::Deletions;
+use super::garbage::{Deletions, UseOfPods};
 use super::parts::Parts;
 use super::shutdown::ShuttingDown;
 use crate::admission::{NodeFacts, Rejection, admit};
 use crate::deadline::is_past_deadline;
 use crate::event::pod_reference;
-use crate::gc::dead_containers;
+use crate::gc::{PodStates as _, dead_containers};
 use crate::node::NodePressure;
 use crate::pod::{FAILED, PodUid, is_mirror, is_phase_terminal, is_terminal};
 use crate::runtime::ContainerId;
@@ -71,6 +71,11 @@ impl SyncHandler for Handler {
             if !self.parts.ready.all() {
                 // Another source may have it. If none has, the next clean-up ends it.
                 continue;
+            }
+            let uid = PodUid::of(&pod);
+            // Nobody asks any more how it ended.
+            if self.workers.should_pod_content_be_removed(&uid) {
+                self.clean_up_pod(&uid);
             }
             let kill = Kill {
                 cause: KillCause::Removed,
@@ -139,7 +144,7 @@ impl SyncHandler for Handler {
             return;
         };
         // Of one that is gone or has lost its room nothing is kept.
-        let (of, keep) = match self.workers.should_pod_content_be_removed(pod) {
+        let (of, keep) = match self.use_of_pods().should_pod_content_be_removed(pod) {
             true => (None, 0),
             false => (Some(container), KEPT_DEAD),
         };
@@ -158,6 +163,14 @@ impl SyncHandler for Handler {
 }
 
 impl Handler {
+    /// Who says which pods are of use.
+    pub(super) fn use_of_pods(&self) -> UseOfPods {
+        UseOfPods {
+            workers: self.workers.clone(),
+            statuses: self.parts.statuses.clone(),
+        }
+    }
+
     /// Removes all dead containers of a pod.
     fn clean_up_pod(&self, uid: &PodUid) {
         if let Some(Ok(observed)) = self.parts.cache.get(uid) {

@@ -160,6 +160,13 @@ impl StatusManager {
         !due.is_empty()
     }
 
+    /// Whether the API server was not told what was said last of a pod, and could be. Until then an
+    /// agent that comes after this one has only the runtime to ask.
+    pub fn is_untold(&self, uid: &PodUid) -> bool {
+        let pods = self.shared.pods.lock();
+        self.shared.cache.lock().is_untold(&pods, uid)
+    }
+
     /// Whether the API server says something else of a pod than what was said here last.
     ///
     /// Of a static pod its mirror counts. A pod without one, and one of which nothing was said, has

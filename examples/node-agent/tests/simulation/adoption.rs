@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kube_client::api::PostParams;
+use kubewright_apiserver::faults::Fault;
 use kubewright_cri::testing::Behaviour;
 use kubewright_cri::v1::ContainerState;
 use serde_json::json;
 
-use crate::world::{World, app, name_of, of_pod};
+use crate::world::{View, World, app, name_of, of_pod, pod};
 
 /// At how many points the agent is killed.
 const POINTS: u64 = 50;
@@ -95,6 +97,46 @@ async fn nothing_is_restarted_when_the_agent_is() {
     world.delete("job").await;
     world.until_gone(20, "web").await;
     world.until_gone(20, "job").await;
+    world.stop().await;
+}
+
+/// An agent that is killed before it told how the containers of a pod ended leaves it to the next one
+/// to tell, so it leaves the containers as well.
+#[tokio::test(start_paused = true)]
+async fn how_containers_ended_is_not_forgotten_before_it_is_told() {
+    let mut world = World::new(3).await;
+    let mut held = pod("held", app());
+    // It is there to be looked at when it is over.
+    held.metadata.finalizers = Some(vec!["kubewright.example/held".to_owned()]);
+    let held = world.pods().create(&PostParams::default(), &held).await;
+    held.unwrap();
+    world
+        .until(20, "it runs", |view| view.is_ready("held"))
+        .await;
+    let lost = world.api_fault(Fault::LoseRequest, |call| {
+        call.is_write() && call.resource == "pods"
+    });
+    world.delete("held").await;
+    world.pass(5).await;
+    assert!(running(&world).is_empty());
+    world.api_goes();
+    lost.remove();
+    // Dead containers are collected meanwhile.
+    world.pass(150).await;
+    assert_eq!(world.runtime.containers().len(), 1);
+    world.kill().await;
+    world.api_comes();
+    world.start().await;
+    let code = |view: &View| {
+        let state = view.container("held", "app")?.state.clone()?;
+        Some(state.terminated?.exit_code)
+    };
+    world
+        .until(60, "its end is told", |view| code(view).is_some())
+        .await;
+    assert_eq!(code(&world.view().await), Some(143));
+    world.pass(150).await;
+    assert!(world.runtime.containers().is_empty());
     world.stop().await;
 }
 

@@ -12,7 +12,6 @@ use super::{ContainerGcPolicy, LogDirectories, removable_containers, removable_s
 use crate::pod::PodUid;
 use crate::runtime::{PodRuntime, RuntimeState};
 use crate::source::SourcesReady;
-use crate::worker::WorkerPool;
 
 /// Removes what the runtime has.
 pub trait ContainerRemoval: PodRuntime {
@@ -23,7 +22,7 @@ pub trait ContainerRemoval: PodRuntime {
     fn remove_sandbox(&self, id: &str) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Says which pods are of use. A [`WorkerPool`] does.
+/// Says which pods are of use.
 pub trait PodStates: Send + Sync + 'static {
     /// Whether what a pod has on disk is of no use.
     fn should_pod_content_be_removed(&self, uid: &PodUid) -> bool;
@@ -150,16 +149,6 @@ impl<R: ContainerRemoval, P: PodStates> ContainerGc<R, P> {
         let going_on: HashSet<_> = going_on.map(|it| &*it.id.id).collect();
         parts.logs.remove_links(&going_on).await;
         Ok(())
-    }
-}
-
-impl PodStates for WorkerPool {
-    fn should_pod_content_be_removed(&self, uid: &PodUid) -> bool {
-        Self::should_pod_content_be_removed(self, uid)
-    }
-
-    fn should_pod_runtime_be_removed(&self, uid: &PodUid) -> bool {
-        Self::should_pod_runtime_be_removed(self, uid)
     }
 }
 

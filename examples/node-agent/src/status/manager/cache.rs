@@ -169,6 +169,18 @@ impl StatusCache {
         !is_same(&normalized(told), &said.status)
     }
 
+    /// Whether the API server was not told what was said last of a pod, and could be.
+    pub(super) fn is_untold(&self, pods: &PodDirectory, uid: &PodUid) -> bool {
+        let (Some(said), Some(_)) = (self.statuses.get(uid), pods.pod(uid)) else {
+            return false;
+        };
+        let Some(published) = pods.published(uid) else {
+            return false;
+        };
+        let written = self.written.get(&published).copied().unwrap_or_default();
+        written < said.version
+    }
+
     /// Notes that the API server was told, under the uid that it goes by.
     pub(super) fn written(&mut self, published: PodUid, version: u64) {
         self.written.insert(published, version);
