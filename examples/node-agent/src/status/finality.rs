@@ -6,9 +6,10 @@ use crate::pod::{FAILED, is_phase_terminal, is_sidecar, is_static};
 
 /// The last status of a pod whose worker is done with it.
 ///
-/// Containers whose end nobody saw are said to have ended with 137, and a phase that is not terminal
-/// becomes `Failed`; that of a static pod stays, since it starts anew with the next agent.
-/// Answers to kubelet's `TerminatePod`.
+/// A container that waits to be started again has ended as it did before. Containers whose end nobody
+/// saw are said to have ended with 137, and a phase that is not terminal becomes `Failed`; that of a
+/// static pod stays, since it starts anew with the next agent.
+/// Answers to kubelet's `TerminatePod`, which does not know how one ended that waits.
 pub fn finish(pod: &Pod, mut status: PodStatus) -> PodStatus {
     if was_initialized(pod, &status) {
         end_all(status.container_statuses.iter_mut().flatten());
@@ -28,8 +29,10 @@ pub fn finish(pod: &Pod, mut status: PodStatus) -> PodStatus {
 
 fn end_all<'a>(statuses: impl Iterator<Item = &'a mut ContainerStatus>) {
     for status in statuses {
-        if end(status).is_none() {
-            status.state = Some(unseen_end(UNSEEN_AT_THE_END));
+        match View::of(status) {
+            View::Terminated(_) => {}
+            View::Waiting(Some(_)) => status.state = status.last_state.take(),
+            _ => status.state = Some(unseen_end(UNSEEN_AT_THE_END)),
         }
     }
 }

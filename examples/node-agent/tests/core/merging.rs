@@ -277,8 +277,8 @@ fn terminate_pod_default_unknown_status() {
             vec![waiting("a"), waiting("b")]
         )
         .0,
-        [unseen, None],
-        "it was restarted"
+        [Some(1), None],
+        "it was to be restarted"
     );
     let plain = pod(json!({"containers": [{"name": "a"}]}));
     assert_eq!(
