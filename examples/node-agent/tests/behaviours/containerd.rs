@@ -5,6 +5,7 @@
 
 mod fixture;
 mod node;
+mod pod;
 mod rows;
 mod suite;
 mod table;
