@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Duration;
 
+pub use self::messages::{Messages, Received};
 pub use self::port_forward::{Forwarded, PortForward};
 use crate::mux::{Mux, Outgoing, Stream};
 use crate::protocol::Protocol;
@@ -25,6 +26,7 @@ use crate::websocket::{self, Tunnel};
 use crate::{ByteReader, ByteStream, ByteWriter, StreamOptions, TerminalSize};
 
 mod handshake;
+mod messages;
 mod port_forward;
 
 /// As long as the server waits by default.

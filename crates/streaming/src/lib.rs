@@ -10,6 +10,8 @@
 //! | exec and attach | `v5.channel.k8s.io`, which can end standard input; `v4.channel.k8s.io`, `channel.k8s.io`, and both in base64 | `v4.channel.k8s.io`, `v3…`, `v2…`, `channel.k8s.io` |
 //! | port-forward | `SPDY/3.1+portforward.k8s.io`: SPDY in binary messages; `v4.channel.k8s.io`, also in base64 | `portforward.k8s.io` |
 //!
+//! What goes to the client alone, such as a log, is a [`OneWay`], on a connection of somebody else's.
+//!
 //! [`StreamingServer::bind`] takes a socket on loopback, [`StreamingHandle`] hands out URLs, and
 //! [`StreamingServer::run`] serves them.
 //!
@@ -118,6 +120,7 @@ mod protocol;
 mod upgrade;
 
 mod mux;
+mod one_way;
 mod spdy;
 mod websocket;
 
@@ -127,6 +130,7 @@ pub mod client;
 pub use config::StreamingConfig;
 pub use error::Error;
 pub use handle::StreamingHandle;
+pub use one_way::OneWay;
 pub use request::{AttachRequest, ExecRequest, InvalidRequest, PortForwardRequest, StreamOptions};
 pub use runtime::{
     ByteReader, ByteStream, ByteWriter, ExitStatus, RuntimeError, Stdio, StreamingRuntime,

@@ -53,6 +53,8 @@ pub(crate) const REMOTE_COMMAND_CHANNELS: [&str; 6] = [
 /// Versions of port-forward over WebSocket.
 pub(crate) const PORT_FORWARD_CHANNELS: [&str; 4] =
     [TUNNEL, "v4.channel.k8s.io", "v4.base64.channel.k8s.io", ""];
+/// Versions of a stream that only the client receives, over WebSocket.
+pub(crate) const ONE_WAY: [&str; 3] = ["", "binary.k8s.io", "base64.binary.k8s.io"];
 /// SPDY's port-forward within WebSocket messages.
 pub(crate) const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 

@@ -125,7 +125,15 @@ fn spdy<'a>(headers: &HeaderMap, known: &[&'a str]) -> Result<(&'a str, Answer),
     Ok((name, answer))
 }
 
-fn websocket<'a>(headers: &HeaderMap, known: &[&'a str]) -> Result<(&'a str, Answer), Box<Answer>> {
+/// Agrees upon a protocol over WebSocket, and says so.
+///
+/// # Errors
+///
+/// As of [`negotiate`].
+pub(crate) fn websocket<'a>(
+    headers: &HeaderMap,
+    known: &[&'a str],
+) -> Result<(&'a str, Answer), Box<Answer>> {
     if headers
         .get(SEC_WEBSOCKET_VERSION)
         .is_none_or(|version| version != "13")
@@ -179,7 +187,7 @@ fn first_known<'a>(wanted: &[&str], known: &[&'a str]) -> Option<&'a str> {
         .find_map(|name| known.iter().find(|known| *known == name).copied())
 }
 
-fn is_websocket(headers: &HeaderMap) -> bool {
+pub(crate) fn is_websocket(headers: &HeaderMap) -> bool {
     let websocket = |to: &&str| to.eq_ignore_ascii_case("websocket");
     is_upgrade(headers) && tokens(headers, &UPGRADE).iter().any(websocket)
 }

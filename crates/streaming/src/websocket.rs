@@ -27,7 +27,7 @@ pub(crate) use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig}
 /// The first byte of a message that ends a channel, whose number follows.
 const CLOSE: u8 = 255;
 /// How long the peer may take to close the socket when both have said that they close.
-const FAREWELL: Duration = Duration::from_secs(10);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Why a connection ended, other than by its peer.
 #[derive(Debug, Error)]

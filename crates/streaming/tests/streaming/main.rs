@@ -2,6 +2,7 @@
 
 mod handshake;
 mod limits;
+mod one_way;
 mod port_forward;
 mod remote_command;
 mod support;
