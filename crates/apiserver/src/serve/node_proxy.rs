@@ -31,7 +31,7 @@ use crate::proxy::{Forward, Forwards};
 ///
 /// | request | goes to |
 /// |---|---|
-/// | `pods/log` | `/containerLogs/{namespace}/{pod}/{container}` |
+/// | `pods/log` | `/containerLogs/{namespace}/{pod}/{container}`; who asks by an upgrade gets it in the messages of a websocket |
 /// | `pods/exec` | `/exec/{namespace}/{pod}/{container}`, by an upgrade |
 /// | `pods/attach` | `/attach/{namespace}/{pod}/{container}`, by an upgrade |
 /// | `pods/portforward` | `/portForward/{namespace}/{pod}`, by an upgrade |

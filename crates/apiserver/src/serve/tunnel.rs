@@ -5,12 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, Stream};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use kubewright_streaming::OneWay;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::time::timeout;
 use tracing::debug;
+
+use super::BoxError;
 
 /// How much is read from one end before it is written to the other.
 const BUFFER: usize = 32 << 10;
@@ -19,39 +25,54 @@ const BUFFER: usize = 32 << 10;
 ///
 /// The connection that the answer goes out on takes it from there, and runs it.
 #[derive(Clone)]
-pub(super) struct Tunnel(Arc<Mutex<Option<Ends>>>);
-
-struct Ends {
-    client: OnUpgrade,
-    node: TokioIo<Upgraded>,
-    linger: Duration,
-}
+pub(super) struct Tunnel(Arc<Mutex<Option<BoxFuture<'static, ()>>>>);
 
 impl Tunnel {
-    /// Once one end is done, the other may be silent for `linger` at a time.
+    /// Both ends speak, and are passed on what the other says. Once one end is done, the other may be
+    /// silent for `linger` at a time.
     pub(super) fn new(client: OnUpgrade, node: TokioIo<Upgraded>, linger: Duration) -> Self {
-        let ends = Ends {
-            client,
-            node,
-            linger,
-        };
-        Self(Arc::new(Mutex::new(Some(ends))))
+        Self::through(client, move |client| carry(client, node, linger))
     }
 
-    /// Carries bytes both ways until both ends are done or one is lost.
+    /// The client is sent what there is, in messages.
+    pub(super) fn one_way<E>(
+        client: OnUpgrade,
+        protocol: OneWay,
+        bytes: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    ) -> Self
+    where
+        E: Into<BoxError> + Send + 'static,
+    {
+        Self::through(client, move |client| protocol.send(client, bytes))
+    }
+
+    fn through<F>(
+        client: OnUpgrade,
+        carry: impl FnOnce(TokioIo<Upgraded>) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = io::Result<()>> + Send,
+    {
+        let run = async move {
+            match client.await {
+                Ok(client) => {
+                    if let Err(error) = carry(TokioIo::new(client)).await {
+                        debug!(%error, "a tunnel was lost");
+                    }
+                }
+                Err(error) => debug!(%error, "a client went before its tunnel began"),
+            }
+        };
+        Self(Arc::new(Mutex::new(Some(run.boxed()))))
+    }
+
+    /// Carries bytes until both ends are done or one is lost.
     ///
     /// Cancel safe: both ends are closed.
     pub(super) async fn run(self) {
-        let Some(ends) = self.0.lock().take() else {
-            return;
-        };
-        match ends.client.await {
-            Ok(client) => {
-                if let Err(error) = carry(TokioIo::new(client), ends.node, ends.linger).await {
-                    debug!(%error, "a tunnel was lost");
-                }
-            }
-            Err(error) => debug!(%error, "a client went before its tunnel began"),
+        let run = self.0.lock().take();
+        if let Some(run) = run {
+            run.await;
         }
     }
 }

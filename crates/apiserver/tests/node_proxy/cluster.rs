@@ -9,6 +9,7 @@ use kubewright_apiserver::serve::{
     Authentication, Listener, ListenerConfig, NodeProxy, NodeProxyConfig, NodeTransport, Transport,
 };
 use kubewright_apiserver::{ApiServer, ApiService, Config};
+use kubewright_streaming::client::{Dial, Messages};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -156,6 +157,20 @@ impl Cluster {
             "{head}"
         );
         socket
+    }
+
+    /// Asks for something of a pod, in the messages of a WebSocket.
+    pub(crate) async fn messages(
+        &self,
+        path: &str,
+        protocol: &'static str,
+    ) -> std::io::Result<Messages> {
+        let dial = Dial {
+            io: Box::new(self.connect().await),
+            uri: format!("http://localhost{PODS}/{path}").parse().unwrap(),
+            headers: http::HeaderMap::new(),
+        };
+        within(dial.messages(protocol)).await
     }
 
     /// Asks in process.

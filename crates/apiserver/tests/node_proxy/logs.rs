@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use kubewright_streaming::client::Received;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
@@ -56,6 +57,95 @@ async fn a_log_that_is_followed_comes_as_it_is_made_and_ends_with_its_client() {
     kubelet.alive(1).await;
     drop(socket);
     kubelet.alive(0).await;
+    cluster.stopped().await;
+}
+
+#[tokio::test]
+async fn a_log_comes_over_a_websocket() {
+    let mut kubelet = Kubelet::start().await;
+    let cluster = Cluster::new(&kubelet).await;
+    cluster.pod("p", &["c"]).await;
+    let bytes = |text: &str| Received::Binary(Bytes::copy_from_slice(text.as_bytes()));
+    let text = |text: &str| Received::Text(text.to_owned());
+    for (protocol, expected) in [
+        ("", [bytes(""), bytes("one\ntwo\n")]),
+        ("binary.k8s.io", [bytes(""), bytes("one\ntwo\n")]),
+        ("base64.binary.k8s.io", [text(""), text("b25lCnR3bwo=")]),
+    ] {
+        let mut messages = cluster
+            .messages("p/log?tailLines=5", protocol)
+            .await
+            .unwrap();
+        for expected in expected {
+            assert_eq!(within(messages.next()).await.unwrap(), Some(expected));
+        }
+        assert_eq!(within(messages.next()).await.unwrap(), None);
+        let asked = kubelet.asked().await;
+        assert_eq!(asked.target, "/containerLogs/default/p/c?tailLines=5");
+        for header in ["upgrade", "sec-websocket-key"] {
+            assert!(
+                !asked.headers.contains_key(header),
+                "{header} is the client's"
+            );
+        }
+    }
+    cluster.stopped().await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_followed_over_a_websocket_ends_with_its_client() {
+    let mut kubelet = Kubelet::start().await;
+    let cluster = Cluster::new(&kubelet).await;
+    cluster.pod("p", &["c"]).await;
+    let mut messages = cluster.messages("p/log?follow=true", "").await.unwrap();
+    for expected in ["", "x"] {
+        let expected = Some(Received::Binary(expected.into()));
+        assert_eq!(within(messages.next()).await.unwrap(), expected);
+    }
+    kubelet.alive(1).await;
+    drop(messages);
+    kubelet.alive(0).await;
+    cluster.stopped().await;
+}
+
+#[tokio::test]
+async fn on_stop_a_log_over_a_websocket_ends() {
+    let mut kubelet = Kubelet::start().await;
+    let cluster = Cluster::new(&kubelet).await;
+    cluster.pod("p", &["c"]).await;
+    let mut messages = cluster.messages("p/log?follow=true", "").await.unwrap();
+    kubelet.alive(1).await;
+    cluster.stopped().await;
+    kubelet.alive(0).await;
+    let ended = async { while let Ok(Some(_)) = messages.next().await {} };
+    within(ended).await;
+}
+
+#[tokio::test]
+async fn a_log_over_a_websocket_is_refused_in_words() {
+    let kubelet = Kubelet::start().await;
+    let cluster = Cluster::new(&kubelet).await;
+    cluster.pod("p", &["c", "missing"]).await;
+    let refused = async |path, protocol| {
+        let refused = cluster.messages(path, protocol).await.unwrap_err();
+        refused.to_string()
+    };
+    let said = refused("p/log?container=c", "v4.channel.k8s.io").await;
+    assert!(
+        said.starts_with("403") && said.contains("are not supported"),
+        "{said}"
+    );
+    // What the kubelet says comes first.
+    let said = refused("p/log?container=missing", "").await;
+    assert!(said.starts_with("404"), "{said}");
+    let request = Request::get(format!("{PODS}/p/log?container=c"))
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .body(Full::default())
+        .unwrap();
+    let (code, said) = cluster.ask(request).await;
+    assert_eq!(code, 501);
+    assert!(said.contains("did not come through its listener"), "{said}");
     cluster.stopped().await;
 }
 

@@ -7,9 +7,10 @@ use http::header::{
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use kubewright_streaming::OneWay;
 use tokio::time::{Instant, timeout_at};
 
 use super::kubelet::{Answered, Flow, Kubelets, Patience, Silence};
@@ -46,15 +47,19 @@ impl Kubelets {
         stop: Option<Stop>,
     ) -> Result<Response<ResponseBody>, ApiError> {
         match &forward.manner {
-            Manner::Log { pod, follow: false } => self.log(&forward, pod, Patience::Usual).await,
+            Manner::Log { pod, follow: false } => {
+                let log = self.log(&forward, pod, Patience::Usual).await?;
+                sent(log, &forward.headers, client)
+            }
             Manner::Log { pod, follow: true } => {
                 let log = self.log(&forward, pod, Patience::Endless);
-                match stop {
+                let log = match stop {
                     None => log.await,
                     Some(Stop(stop)) => stop.run_until_cancelled(log).await.unwrap_or_else(|| {
                         Err(unavailable("the server is shutting down".to_owned()))
                     }),
-                }
+                };
+                sent(log?, &forward.headers, client)
             }
             Manner::Stream if upgrade(&forward.headers).is_none() => {
                 Err(ApiError::bad_request("Upgrade request required"))
@@ -63,12 +68,13 @@ impl Kubelets {
         }
     }
 
+    /// A log, as it comes.
     async fn log(
         &self,
         forward: &Forward,
         pod: &str,
         patience: Patience,
-    ) -> Result<Response<ResponseBody>, ApiError> {
+    ) -> Result<Flow, ApiError> {
         let answered = self
             .ask(forward, Request::new(Full::default()), patience)
             .await
@@ -81,11 +87,7 @@ impl Kubelets {
             let said = self.beginning(flow).await;
             return Err(refusal::of_log(head.status, pod, &said));
         }
-        let mut response = Response::new(ResponseBody::fallible(flow));
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-        Ok(response)
+        Ok(flow)
     }
 
     /// How a refusal begins, which is all that is told of it.
@@ -109,9 +111,7 @@ impl Kubelets {
     ) -> Result<Response<ResponseBody>, ApiError> {
         let protocol = upgrade(&forward.headers);
         if protocol.is_some() && client.is_none() {
-            return Err(ApiError::unsupported(
-                "upgrades of requests that did not come through its listener over HTTP/1.1",
-            ));
+            return Err(no_upgrade());
         }
         if protocol.is_some() && !forward.body.is_empty() {
             return Err(ApiError::bad_request(
@@ -145,6 +145,40 @@ impl Kubelets {
             .insert(Tunnel::new(client, TokioIo::new(node), self.linger));
         Ok(response)
     }
+}
+
+/// A log as its client wants it: as text, or in the messages of a WebSocket.
+fn sent(
+    log: Flow,
+    headers: &HeaderMap,
+    client: Option<OnUpgrade>,
+) -> Result<Response<ResponseBody>, ApiError> {
+    if OneWay::is_wanted(headers) {
+        let client = client.ok_or_else(no_upgrade)?;
+        return Ok(match OneWay::negotiate(headers) {
+            Ok((protocol, answer)) => {
+                let mut response = answer.map(|_| ResponseBody::from(Bytes::new()));
+                let tunnel = Tunnel::one_way(client, protocol, log);
+                response.extensions_mut().insert(tunnel);
+                response
+            }
+            Err(refusal) => refusal.map(|body| {
+                let text = body.into_data_stream().map(|Ok(text)| text);
+                ResponseBody::stream(text)
+            }),
+        });
+    }
+    let mut response = Response::new(ResponseBody::fallible(log));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    Ok(response)
+}
+
+fn no_upgrade() -> ApiError {
+    ApiError::unsupported(
+        "upgrades of requests that did not come through its listener over HTTP/1.1",
+    )
 }
 
 /// The request as a kubelet gets it: without what is of the client's connection, and without who
