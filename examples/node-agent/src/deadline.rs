@@ -34,6 +34,7 @@ pub fn deadline_exceeded() -> Eviction {
     Eviction {
         reason: REASON.into(),
         message: MESSAGE.into(),
+        disruption: None,
     }
 }
 

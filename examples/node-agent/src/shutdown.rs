@@ -8,6 +8,8 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::pod::{is_critical, termination_grace};
 use crate::status::Eviction;
 
+const MESSAGE: &str = "Pod was terminated in response to imminent node shutdown.";
+
 /// Pods that end together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShutdownGroup {
@@ -50,6 +52,7 @@ pub fn shutdown_grace(pod: &Pod, group: &ShutdownGroup) -> Duration {
 pub fn shut_down() -> Eviction {
     Eviction {
         reason: "Terminated".into(),
-        message: "Pod was terminated in response to imminent node shutdown.".into(),
+        message: MESSAGE.into(),
+        disruption: Some(MESSAGE.into()),
     }
 }

@@ -365,6 +365,7 @@ async fn memory_pressure() {
     assert_eq!(status.reason, "Evicted");
     let message = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. Container c was using 500Mi, request is 1Mi, has larger consumption of memory. ";
     assert_eq!(status.message, message);
+    assert_eq!(status.disruption.as_deref(), Some(message));
     let expected = [
         ("EvictionThresholdMet", "Attempting to reclaim memory"),
         ("Evicted", message),
@@ -445,6 +446,9 @@ async fn pods_over_their_limits_go_without_pressure() {
     let mut rig = rig(vec![limited.clone()]);
     rig.host.state.lock().usages = HashMap::from([(PodUid::of(&limited), using(0, 2 * MI))]);
     assert_eq!(rig.synchronize().await, ["p"]);
+    // It is the pod's own fault.
+    let (_, kill) = rig.killed.lock()[0].clone();
+    assert_eq!(kill.status.unwrap().disruption, None);
     let events = rig.events();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].0, "Evicted");

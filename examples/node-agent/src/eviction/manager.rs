@@ -179,7 +179,8 @@ impl<H: EvictionHost> EvictionManager<H> {
         for pod in &limited {
             let usage = usages.get(&PodUid::of(pod));
             if let Some(message) = usage.and_then(|usage| local_storage_excess(pod, usage)) {
-                evicted.extend(self.evict(pod, message));
+                let disruption = None;
+                evicted.extend(self.evict(pod, message, disruption));
             }
         }
         evicted
@@ -194,7 +195,8 @@ impl<H: EvictionHost> EvictionManager<H> {
     ) -> Option<PodUid> {
         let evicted = pods.iter().find_map(|pod| {
             let message = eviction_message(met, pod, usages.get(&PodUid::of(pod)));
-            self.evict(pod, message)
+            let disruption = Some(message.clone());
+            self.evict(pod, message, disruption)
         });
         if evicted.is_none() {
             let signal = met.signal.as_str();
@@ -204,7 +206,7 @@ impl<H: EvictionHost> EvictionManager<H> {
     }
 
     /// Evicts a pod, unless the system needs it.
-    fn evict(&self, pod: &Arc<Pod>, message: String) -> Option<PodUid> {
+    fn evict(&self, pod: &Arc<Pod>, message: String, disruption: Option<String>) -> Option<PodUid> {
         if is_critical(pod) {
             return None;
         }
@@ -214,6 +216,7 @@ impl<H: EvictionHost> EvictionManager<H> {
         let status = Eviction {
             reason: EVICTED.to_owned(),
             message,
+            disruption,
         };
         let kill = Kill {
             cause: KillCause::Evicted,

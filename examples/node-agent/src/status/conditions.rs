@@ -1,4 +1,4 @@
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition, PodStatus};
 
 use super::generate::init_and_regular;
 use super::phase::any_regular_started;
@@ -16,9 +16,10 @@ pub const INITIALIZED: &str = "Initialized";
 pub const CONTAINERS_READY: &str = "ContainersReady";
 /// The pod can serve.
 pub const READY: &str = "Ready";
-/// The pod is about to be ended by somebody else than its owner.
+/// The pod was ended by somebody else than its owner, and for no fault of its own.
 pub const DISRUPTION_TARGET: &str = "DisruptionTarget";
 
+const TERMINATION_BY_KUBELET: &str = "TerminationByKubelet";
 const UNKNOWN_CONTAINER_STATUSES: &str = "UnknownContainerStatuses";
 const POD_COMPLETED: &str = "PodCompleted";
 const POD_FAILED: &str = "PodFailed";
@@ -157,6 +158,18 @@ pub fn needs_readiness_reconcile(pod: &Pod) -> bool {
 /// The condition of a pod that is ready no more since it ended in this phase.
 pub(super) fn unready_condition(pod: &Pod, type_: &str, phase: &str) -> PodCondition {
     condition(pod, type_, false, end_reason(phase), String::new())
+}
+
+/// The condition of a pod that the agent itself ends.
+pub(super) fn disruption_condition(pod: &Pod, message: &str) -> PodCondition {
+    let reason = TERMINATION_BY_KUBELET;
+    condition(pod, DISRUPTION_TARGET, true, reason, message.to_owned())
+}
+
+/// A condition of a status by its type.
+pub(super) fn find_condition<'s>(status: &'s PodStatus, type_: &str) -> Option<&'s PodCondition> {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == type_)
 }
 
 /// The condition of a pod that is on this node.

@@ -5,8 +5,9 @@ use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, Pod, PodIP, PodStatus}
 
 use super::StartFailures;
 use super::conditions::{
-    DISRUPTION_TARGET, containers_ready_condition, initialized_condition, is_owned,
-    ready_condition, ready_to_start_containers_condition, scheduled_condition,
+    DISRUPTION_TARGET, containers_ready_condition, disruption_condition, find_condition,
+    initialized_condition, is_owned, ready_condition, ready_to_start_containers_condition,
+    scheduled_condition,
 };
 use super::containers::container_statuses;
 use super::phase::{Course, pod_phase};
@@ -52,6 +53,9 @@ pub struct Eviction {
     /// For people.
     pub message: String,
 }
+    /// What the condition `DisruptionTarget` tells people: whoever owns the pod may count it as
+    /// none of its failures. Without one the end is the pod's own doing.
+    pub disruption: Option<String>,
 
 /// The status of a pod.
 ///
@@ -110,10 +114,10 @@ fn set_phase(inputs: &StatusInputs<'_>, source: &PodStatus, status: &mut PodStat
         status.reason = text(&previous.reason).or(text(&source.reason));
         status.message = text(&previous.message).or(text(&source.message));
     }
-    if let Some(Eviction { reason, message }) = inputs.eviction {
+    if let Some(eviction) = inputs.eviction {
         phase = Some(FAILED.into());
-        status.reason = Some(reason.clone());
-        status.message = Some(message.clone());
+        status.reason = Some(eviction.reason.clone());
+        status.message = Some(eviction.message.clone());
     }
     if is_phase_terminal(source.phase.as_deref()) {
         phase.clone_from(&source.phase);
@@ -125,13 +129,15 @@ fn set_conditions(inputs: &StatusInputs<'_>, source: &PodStatus, status: &mut Po
     let (pod, previous) = (inputs.pod, inputs.previous);
     let kept = source.conditions.iter().flatten();
     let mut conditions: Vec<_> = kept.filter(|it| !is_owned(&it.type_)).cloned().collect();
-    let previous = previous.conditions.iter().flatten();
-    if let Some(target) = previous
-        .into_iter()
-        .find(|it| it.type_ == DISRUPTION_TARGET)
-    {
+    let disruption = inputs.eviction.and_then(|it| it.disruption.as_deref());
+    let target = match disruption {
+        Some(message) => Some(disruption_condition(pod, message)),
+        // It is of one event, and nothing that is seen later tells of it.
+        None => find_condition(previous, DISRUPTION_TARGET).cloned(),
+    };
+    if let Some(target) = target {
         conditions.retain(|it| it.type_ != DISRUPTION_TARGET);
-        conditions.push(target.clone());
+        conditions.push(target);
     }
     let phase = status.phase.as_deref().unwrap_or_default();
     let statuses = init_and_regular(status);

@@ -1,8 +1,8 @@
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::conditions::{DISRUPTION_TARGET, is_owned};
+use super::conditions::{DISRUPTION_TARGET, find_condition, is_owned};
 use super::containers::by_name;
 use super::view::end;
 use crate::pod::{ContainerKind, RestartPolicy, containers};
@@ -36,17 +36,21 @@ pub fn settle(
     let now = Time(whole_seconds(now));
     for condition in new.conditions.iter_mut().flatten() {
         if is_owned(&condition.type_) || condition.type_ == DISRUPTION_TARGET {
-            let mut before = old.conditions.iter().flatten();
-            let before = before.find(|it| it.type_ == condition.type_);
-            let unchanged = before.filter(|before| before.status == condition.status);
-            let since = unchanged.and_then(|before| before.last_transition_time.clone());
-            condition.last_transition_time = Some(since.unwrap_or_else(|| now.clone()));
+            set_transition(condition, old, now.0);
         }
     }
     let started_at = old.start_time.clone().or(new.start_time.take());
     new.start_time = Some(started_at.unwrap_or(now));
     normalize(&mut new);
     Ok(new)
+}
+
+/// Says since when a condition is as it is: since then if it was so before, else since now.
+pub(super) fn set_transition(condition: &mut PodCondition, old: &PodStatus, now: Timestamp) {
+    let before = find_condition(old, &condition.type_);
+    let unchanged = before.filter(|before| before.status == condition.status);
+    let since = unchanged.and_then(|before| before.last_transition_time.clone());
+    condition.last_transition_time = Some(since.unwrap_or(Time(whole_seconds(now))));
 }
 
 /// Answers to kubelet's `checkContainerStateTransition`.

@@ -17,7 +17,8 @@ fn condition(type_: &str, status: &str) -> Value {
 
 /// The phase, its reason and the conditions of a merged status.
 fn merged(old: Value, new: Value, containers: Containers) -> (Value, Value, Vec<String>) {
-    let merged = merge(&base_pod("Never"), &status(old), status(new), containers);
+    let (old, new) = (status(old), status(new));
+    let merged = merge(&base_pod("Never"), &old, new, containers, at(100));
     let wire = serde_json::to_value(&merged).unwrap();
     let each = merged.conditions.iter().flatten();
     let told = each.map(|it| {
@@ -91,8 +92,28 @@ fn merge_pod_status() {
         conditions,
         ["example.com/lit=True", "DisruptionTarget=True"]
     );
-    let (_, _, conditions) = merged(old, with("Running", disrupted()), MayRun);
+    let (_, _, conditions) = merged(old.clone(), with("Failed", disrupted()), MayRun);
     assert_eq!(conditions, ["example.com/lit=True"]);
+    let (_, _, conditions) = merged(old.clone(), with("Running", disrupted()), MayRun);
+    assert_eq!(conditions, ["example.com/lit=True"]);
+
+    // It is said of the time when it is told, unless it was told before.
+    let since = |old: Value| {
+        let mut target = condition("DisruptionTarget", "True");
+        target["lastTransitionTime"] = json!(at(7).to_string());
+        let new = status(with("Failed", vec![target]));
+        let merged = merge(&base_pod("Never"), &status(old), new, Stopped, at(100));
+        let mut conditions = merged.conditions.into_iter().flatten();
+        let told = conditions.find(|it| it.type_ == "DisruptionTarget");
+        told.unwrap().last_transition_time.unwrap().0
+    };
+    assert_eq!(since(old), at(100));
+    let mut told = condition("DisruptionTarget", "True");
+    told["lastTransitionTime"] = json!(at(5).to_string());
+    assert_eq!(
+        since(json!({"phase": "Running", "conditions": [told]})),
+        at(5)
+    );
 }
 
 #[test]
@@ -319,6 +340,7 @@ fn claims_are_left_to_those_who_made_them() {
         &old,
         PodStatus::default(),
         Containers::MayRun,
+        at(100),
     );
     assert_eq!(merged.resource_claim_statuses, old.resource_claim_statuses);
     assert_eq!(

@@ -59,5 +59,9 @@ fn a_pod_is_given_what_it_asks_for_but_no_more_than_there_is() {
     assert_eq!(shutdown_grace(&pod, &group(20)), seconds(20));
     pod.spec.as_mut().unwrap().termination_grace_period_seconds = None;
     assert_eq!(shutdown_grace(&pod, &group(20)), seconds(20));
-    assert_eq!(shut_down().reason, "Terminated");
+    let told = shut_down();
+    assert_eq!(told.reason, "Terminated");
+    let message = "Pod was terminated in response to imminent node shutdown.";
+    assert_eq!(told.message, message);
+    assert_eq!(told.disruption.as_deref(), Some(message));
 }

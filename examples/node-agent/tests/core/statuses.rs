@@ -122,14 +122,51 @@ fn generate_api_pod_status_with_reason_of_an_eviction() {
     made.eviction = Some(Eviction {
         reason: "DeadlineExceeded".into(),
         message: "too long".into(),
+        disruption: None,
     });
     let status = made.status();
     assert_eq!(status.phase.as_deref(), Some("Failed"));
     assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
     assert_eq!(conditions(&status)["Ready"], "False");
+    assert!(
+        conditions(&status)["DisruptionTarget"].is_null(),
+        "it is the pod's own doing"
+    );
     // What has ended well stays so.
     made.pod.status.get_or_insert_default().phase = Some("Succeeded".into());
     assert_eq!(made.status().phase.as_deref(), Some("Succeeded"));
+}
+
+/// Answers to the conditions that `TestGenerateAPIPodStatus..` has of pods that the node ends.
+#[test]
+fn generate_api_pod_status_with_disruption_target() {
+    let mut made = Made::of(base_pod("Always"), running(&base_pod("Always")));
+    made.pod.metadata.generation = Some(3);
+    made.eviction = Some(Eviction {
+        reason: "Evicted".into(),
+        message: "the node was low".into(),
+        disruption: Some("no room".into()),
+    });
+    let target = |status: &PodStatus| {
+        let conditions = status.conditions.iter().flatten();
+        let mut targets = conditions.filter(|it| it.type_ == "DisruptionTarget");
+        let target = serde_json::to_value(targets.next()).unwrap();
+        assert!(targets.next().is_none(), "it is there once");
+        target
+    };
+    let status = made.status();
+    let expected = json!({
+        "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
+        "message": "no room", "observedGeneration": 3,
+    });
+    assert_eq!(target(&status), expected);
+    // What somebody else has said before is not true any more, and what was said once stays.
+    let others = json!([{"type": "DisruptionTarget", "status": "False", "reason": "Other"}]);
+    made.pod.status = Some(serde_json::from_value(json!({"conditions": others})).unwrap());
+    assert_eq!(target(&made.status()), expected);
+    made.eviction = None;
+    made.previous = status;
+    assert_eq!(target(&made.status()), expected);
 }
 
 #[test]

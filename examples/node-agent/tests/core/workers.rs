@@ -61,6 +61,7 @@ pub(crate) fn kill(pod: Pod, grace: Option<u64>, waiter: u64) -> PodUpdate {
         status: Some(Eviction {
             reason: "Evicted".into(),
             message: "no room".into(),
+            disruption: None,
         }),
         waiter: Some(Waiter(waiter)),
     };

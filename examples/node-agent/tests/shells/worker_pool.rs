@@ -24,6 +24,7 @@ fn eviction(grace: Option<u64>) -> Kill {
         status: Some(Eviction {
             reason: "Evicted".into(),
             message: "no room".into(),
+            disruption: None,
         }),
         waiter: None,
     }

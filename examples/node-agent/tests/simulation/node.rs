@@ -179,6 +179,8 @@ async fn a_node_that_is_shut_down_ends_its_pods_first_and_critical_ones_last() {
     for name in ["web", "deaf", "critical"] {
         assert_eq!(view.phase(name), Some("Failed"), "{}", view.told());
         assert_eq!(view.reason(name), Some("Terminated"));
+        let message = "Pod was terminated in response to imminent node shutdown.";
+        assert_eq!(view.disruption(name).as_deref(), Some(message));
         assert!(view.running(name).is_empty());
     }
     let calls = world.runtime.calls();

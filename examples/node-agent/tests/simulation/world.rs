@@ -464,6 +464,17 @@ impl View {
         Some(&found.status)
     }
 
+    /// Why a pod is said to have been ended by the node.
+    pub(crate) fn disruption(&self, name: &str) -> Option<String> {
+        let status = self.pod(name)?.status.as_ref()?;
+        let mut conditions = status.conditions.iter().flatten();
+        let target = conditions.find(|it| it.type_ == "DisruptionTarget")?;
+        assert_eq!(target.status, "True");
+        assert_eq!(target.reason.as_deref(), Some("TerminationByKubelet"));
+        assert!(target.last_transition_time.is_some());
+        target.message.clone()
+    }
+
     pub(crate) fn is_ready(&self, name: &str) -> bool {
         self.condition(name, "Ready") == Some("True")
     }

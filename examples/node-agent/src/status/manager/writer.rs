@@ -138,9 +138,10 @@ impl StatusWriter {
             Containers::Stopped
         };
         // They may have ended since this was taken: what is said of them by now is how.
+        let now = self.manager.shared.clock.now();
         let newest = self.manager.shared.cache.lock().status(&write.uid);
         let status = newest.unwrap_or_else(|| write.status.clone());
-        let new = merge(&pod, &old, (*status).clone(), containers);
+        let new = merge(&pod, &old, (*status).clone(), containers, now);
         let Some(status) = strategic(&canonical(&old), &canonical(&new)) else {
             return Ok(pod);
         };
