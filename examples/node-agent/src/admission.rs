@@ -10,6 +10,7 @@ mod affinity;
 mod node_name;
 mod os;
 mod ports;
+mod preemption;
 mod pressure;
 mod resources;
 mod taints;
@@ -19,11 +20,12 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::node::Pressure;
-use crate::pod::check_supported;
+use crate::pod::{check_supported, is_critical};
 use crate::security::sysctls;
 
 pub use affinity::matches_affinity;
 pub use ports::has_free_ports;
+pub use preemption::preempted;
 pub use pressure::check_pressure;
 pub use resources::{Shortage, shortages};
 pub use taints::{is_tolerated, untolerated_taint};
@@ -60,6 +62,12 @@ impl Rejection {
         Self::new(name, format!("Predicate {name} failed: {why}"))
     }
 
+    /// A critical pod is to run in its place.
+    pub(crate) fn preempted() -> Self {
+        let told = preempted();
+        Self::new(told.reason, told.message)
+    }
+
     /// What the status of the pod says.
     pub fn status_message(&self) -> String {
         format!("Pod was rejected: {}", self.message)
@@ -68,22 +76,32 @@ impl Rejection {
 
 /// Decides whether a pod may run on the node, beside others that were admitted and have not ended.
 ///
-/// Answers to kubelet's admit handlers, without preemption: a critical pod that finds no room is
-/// rejected like any other.
+/// A critical pod that finds no room is taken if others can make it: these are returned, and have
+/// to end before. Answers to kubelet's admit handlers and its `CriticalPodAdmissionHandler`.
 ///
 /// # Errors
 ///
 /// The first thing that speaks against it.
-pub fn admit(pod: &Pod, others: &[Arc<Pod>], facts: NodeFacts<'_>) -> Result<(), Rejection> {
+pub fn admit(
+    pod: &Pod,
+    others: &[Arc<Pod>],
+    facts: NodeFacts<'_>,
+) -> Result<Vec<Arc<Pod>>, Rejection> {
     check_supported(pod).map_err(|it| Rejection::new("UnsupportedField", it.to_string()))?;
     check_pressure(pod, facts.pressures)?;
     if let Some(spec) = &pod.spec {
         sysctls(spec).map_err(|it| Rejection::new("SysctlForbidden", it.to_string()))?;
     }
     os::check(pod)?;
-    resources::check(pod, others, facts.node)?;
+    let shortages = resources::shortages_here(pod, others, facts.node);
+    if let Some(shortage) = shortages.first()
+        && !is_critical(pod)
+    {
+        return Err(shortage.rejection());
+    }
     affinity::check(pod, facts.node)?;
     node_name::check(pod, facts.node)?;
     ports::check(pod, others)?;
-    taints::check(pod, facts.node)
+    taints::check(pod, facts.node)?;
+    preemption::pods_to_preempt(pod, others, &shortages)
 }

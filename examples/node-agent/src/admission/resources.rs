@@ -21,15 +21,14 @@ pub struct Shortage {
     pub capacity: i64,
 }
 
-/// A pod has room if what it requests is left of what the node has for pods.
+/// What keeps a pod from having room: it does if what it requests is left of what the node has for
+/// pods.
 ///
 /// Resources of others, such as devices, count if the node has any of them.
-pub(super) fn check(pod: &Pod, others: &[Arc<Pod>], node: &Node) -> Result<(), Rejection> {
-    let mut shortages = shortages(pod, others, node).into_iter();
-    match shortages.find(|it| !is_unknown_here(&it.resource, node)) {
-        None => Ok(()),
-        Some(shortage) => Err(shortage.rejection()),
-    }
+pub(super) fn shortages_here(pod: &Pod, others: &[Arc<Pod>], node: &Node) -> Vec<Shortage> {
+    let mut shortages = shortages(pod, others, node);
+    shortages.retain(|it| !is_unknown_here(&it.resource, node));
+    shortages
 }
 
 /// What a node has too little of for a pod, beside others that are on it and have not ended.
@@ -97,7 +96,7 @@ impl Shortage {
         }
     }
 
-    fn rejection(&self) -> Rejection {
+    pub(super) fn rejection(&self) -> Rejection {
         let Self {
             resource,
             wanted,

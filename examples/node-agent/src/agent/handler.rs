@@ -1,16 +1,17 @@
 use std::sync::Arc;
 
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::garbage::{Deletions, UseOfPods};
 use super::parts::Parts;
 use super::shutdown::ShuttingDown;
-use crate::admission::{NodeFacts, Rejection, admit};
+use crate::admission::{self, NodeFacts, Rejection, admit};
 use crate::deadline::is_past_deadline;
 use crate::event::pod_reference;
 use crate::gc::{PodStates as _, dead_containers};
 use crate::node::NodePressure;
-use crate::pod::{FAILED, PodUid, is_mirror, is_phase_terminal, is_terminal};
+use crate::pod::{FAILED, PodName, PodUid, is_deleting, is_mirror, is_phase_terminal, is_terminal};
 use crate::runtime::ContainerId;
 use crate::status::needs_readiness_reconcile;
 use crate::sync_loop::SyncHandler;
@@ -29,7 +30,7 @@ pub(super) struct Handler {
 }
 
 impl SyncHandler for Handler {
-    fn handle_pod_additions(&self, mut pods: Vec<Arc<Pod>>) {
+    async fn handle_pod_additions(&self, mut pods: Vec<Arc<Pod>>) {
         // The oldest come first, so that after a restart the same ones find room.
         pods.sort_by_key(|pod| age(pod));
         for pod in pods {
@@ -39,17 +40,7 @@ impl SyncHandler for Handler {
                 self.poke(&pod, UpdateKind::Update);
                 continue;
             }
-            // One that is on its way out is not judged any more.
-            let is_ending = self.workers.is_pod_termination_requested(&PodUid::of(&pod));
-            if !is_ending
-                && !is_terminal(&pod)
-                && let Err(rejection) = self.admit(&pod, &others)
-            {
-                self.reject(&pod, &rejection);
-                continue;
-            }
-            self.parts.objects.register_pod(&pod);
-            self.tell(&pod, UpdateKind::Create);
+            self.begin(&pod, &others).await;
         }
     }
 
@@ -188,7 +179,7 @@ impl Handler {
         }
     }
 
-    pub(super) fn tell(&self, pod: &Arc<Pod>, kind: UpdateKind) {
+    fn tell(&self, pod: &Arc<Pod>, kind: UpdateKind) {
         let (_, mirror) = self.parts.pod_and_mirror(pod);
         self.update(pod.clone(), mirror, kind);
     }
@@ -201,8 +192,29 @@ impl Handler {
         });
     }
 
-    /// Whether the node takes a pod beside these.
-    pub(super) fn admit(&self, pod: &Pod, others: &[Arc<Pod>]) -> Result<(), Rejection> {
+    /// Has the worker of a pod begin if the node takes it beside these; whether it does.
+    ///
+    /// One that is on its way out is not judged any more: it is ended, whether it has begun or not.
+    pub(super) async fn begin(&self, pod: &Arc<Pod>, others: &[Arc<Pod>]) -> bool {
+        let is_ending = is_deleting(pod)
+            || is_terminal(pod)
+            || self.workers.is_pod_termination_requested(&PodUid::of(pod));
+        if !is_ending {
+            match self.admit(pod, others) {
+                Ok(preempted) => self.make_room(pod, preempted).await,
+                Err(rejection) => {
+                    self.reject(pod, &rejection);
+                    return false;
+                }
+            }
+        }
+        self.parts.objects.register_pod(pod);
+        self.tell(pod, UpdateKind::Create);
+        true
+    }
+
+    /// Whether the node takes a pod beside these, and which of them have to end for it.
+    pub(super) fn admit(&self, pod: &Pod, others: &[Arc<Pod>]) -> Result<Vec<Arc<Pod>>, Rejection> {
         self.shutting_down.admit()?;
         let pressures = self.pressure.now();
         let facts = NodeFacts {
@@ -210,6 +222,34 @@ impl Handler {
             pressures: &pressures,
         };
         admit(pod, others, facts)
+    }
+
+    /// Ends pods in whose place a critical one is to run, and waits for that: it may count on what
+    /// it asks for. Nothing else is acted on meanwhile, as upstream.
+    ///
+    /// Answers to the `evictPodsToFreeRequests` of kubelet's `CriticalPodAdmissionHandler`.
+    async fn make_room(&self, pod: &Pod, preempted: Vec<Arc<Pod>>) {
+        let kills = preempted.into_iter().map(|other| async move {
+            let status = admission::preempted();
+            self.parts.events.warning(
+                &pod_reference(&other),
+                &status.reason,
+                status.message.clone(),
+            );
+            let name = PodName::of(&other);
+            tracing::info!(pod = %name, critical = %PodName::of(pod), "a pod is ended to make room");
+            let kill = Kill {
+                cause: KillCause::Evicted,
+                grace: None,
+                status: Some(status),
+                waiter: None,
+            };
+            if let Err(error) = self.workers.kill_and_wait(other, kill, None).await {
+                // Its worker goes on ending it.
+                tracing::error!(pod = %name, %error, "a pod makes no room in time");
+            }
+        });
+        join_all(kills).await;
     }
 
     /// The pods that take room on the node, but for one if it is given.

@@ -61,7 +61,7 @@ impl Handler {
         let mut begun = HashSet::new();
         for pod in pods {
             let uid = PodUid::of(&pod);
-            if !known.contains_key(&uid) && !is_terminal(&pod) && self.begin(&pod) {
+            if !known.contains_key(&uid) && !is_terminal(&pod) && self.begin_again(&pod).await {
                 begun.insert(uid);
             }
         }
@@ -161,7 +161,7 @@ impl Handler {
     }
 
     /// Has a pod begin that has no worker, if the node takes it; whether it does.
-    fn begin(&self, pod: &Arc<Pod>) -> bool {
+    async fn begin_again(&self, pod: &Arc<Pod>) -> bool {
         let uid = PodUid::of(pod);
         // One that was rejected stays so.
         let last = self.parts.statuses.status(&uid);
@@ -169,13 +169,7 @@ impl Handler {
             return false;
         }
         let others = self.active_pods(Some(&uid));
-        if let Err(rejection) = self.admit(pod, &others) {
-            self.reject(pod, &rejection);
-            return false;
-        }
-        self.parts.objects.register_pod(pod);
-        self.tell(pod, UpdateKind::Create);
-        true
+        self.begin(pod, &others).await
     }
 }
 

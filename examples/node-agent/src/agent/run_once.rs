@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parts::Parts;
 use super::{Agent, AgentError};
+use crate::admission::Rejection;
 use crate::pod::{PodName, PodUid, containers};
 use crate::runtime::{ObservedPod, PodRuntime as _, RuntimeState};
 use crate::worker::{SyncTurn, UpdateKind};
@@ -97,7 +98,18 @@ impl Agent {
         for pod in pods {
             parts.pods.lock().insert(pod.clone());
             match handler.admit(&pod, &taken) {
-                Ok(()) => taken.push(pod),
+                Ok(preempted) => {
+                    // Nothing of them runs yet.
+                    for other in preempted {
+                        taken.retain(|it| PodUid::of(it) != PodUid::of(&other));
+                        handler.reject(&other, &Rejection::preempted());
+                        results.push(RunPodResult {
+                            pod: other,
+                            error: None,
+                        });
+                    }
+                    taken.push(pod);
+                }
                 Err(rejection) => {
                     handler.reject(&pod, &rejection);
                     results.push(RunPodResult { pod, error: None });

@@ -58,7 +58,8 @@ impl PodAmounts {
         }
     }
 
-    fn request(&self, name: &str) -> Quantity {
+    /// How much of a resource it asks for; nothing if it does not say.
+    pub fn request(&self, name: &str) -> Quantity {
         self.requests.get(name).copied().unwrap_or(Quantity::ZERO)
     }
 

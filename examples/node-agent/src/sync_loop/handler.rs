@@ -7,13 +7,13 @@ use crate::runtime::ContainerId;
 
 /// Acts on what happens to pods.
 ///
-/// One method runs at a time. All but the last are to return at once: while one runs, nothing else
-/// is acted on. Work of its own duration is a pod worker's.
+/// One method runs at a time, and while one runs, nothing else is acted on. Work of its own duration
+/// is a pod worker's.
 ///
 /// Answers to kubelet's `SyncHandler`, and to what its `syncLoopIteration` does besides.
 pub trait SyncHandler: Send + Sync {
-    /// A source has new pods.
-    fn handle_pod_additions(&self, pods: Vec<Arc<Pod>>);
+    /// A source has new pods. Others may have to end before there is room for them.
+    fn handle_pod_additions(&self, pods: Vec<Arc<Pod>>) -> impl Future<Output = ()> + Send;
 
     /// A source has changed pods, or they are to be deleted in their own time.
     fn handle_pod_updates(&self, pods: Vec<Arc<Pod>>);

@@ -73,7 +73,7 @@ impl SyncLoop {
             backoff = options.initial_error_backoff;
             health.beat();
             match inputs.next().await {
-                Input::Update(update) => on_update(handler, &ready, update),
+                Input::Update(update) => on_update(handler, &ready, update).await,
                 Input::Closed => {
                     tracing::info!("no source is left, exiting the sync loop");
                     return;
@@ -94,7 +94,7 @@ impl SyncLoop {
     }
 }
 
-fn on_update<H: SyncHandler>(handler: &H, ready: &SourcesReady, update: PodUpdate) {
+async fn on_update<H: SyncHandler>(handler: &H, ready: &SourcesReady, update: PodUpdate) {
     let PodUpdate {
         operation,
         source,
@@ -102,7 +102,7 @@ fn on_update<H: SyncHandler>(handler: &H, ready: &SourcesReady, update: PodUpdat
     } = update;
     tracing::debug!(%operation, source = source.as_str(), pods = pods.len(), "pod update");
     match operation {
-        Operation::Add => handler.handle_pod_additions(pods),
+        Operation::Add => handler.handle_pod_additions(pods).await,
         // A pod that is to be deleted is first changed: it has its grace.
         Operation::Update | Operation::Delete => handler.handle_pod_updates(pods),
         Operation::Remove => handler.handle_pod_removes(pods),

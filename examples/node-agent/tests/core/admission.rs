@@ -43,7 +43,9 @@ fn node() -> Node {
 fn decide(pod: &Pod, others: &[Pod], pressures: &[Pressure]) -> Result<(), Rejection> {
     let others: Vec<_> = others.iter().cloned().map(Arc::new).collect();
     let node = &node();
-    admit(pod, &others, NodeFacts { node, pressures })
+    let preempted = admit(pod, &others, NodeFacts { node, pressures })?;
+    assert!(preempted.is_empty(), "no pod is critical");
+    Ok(())
 }
 
 /// The reason for which a pod is not taken.

@@ -21,6 +21,7 @@ mod statuses;
 
 mod admission;
 mod container_gc;
+mod preemption;
 mod shutdown;
 
 mod grace;

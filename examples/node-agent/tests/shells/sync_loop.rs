@@ -50,7 +50,7 @@ impl Handler {
 }
 
 impl SyncHandler for Handler {
-    fn handle_pod_additions(&self, pods: Vec<Arc<Pod>>) {
+    async fn handle_pod_additions(&self, pods: Vec<Arc<Pod>>) {
         self.note_pods("add", &pods);
     }
 

@@ -217,3 +217,68 @@ async fn the_runtime_is_told_the_addresses_of_pods() {
     );
     world.stop().await;
 }
+
+/// Answers to `TestEvictPodsToFreeRequests`: a critical pod finds room by others' end.
+#[tokio::test(start_paused = true)]
+async fn a_critical_pod_takes_the_place_of_others() {
+    let mut world = World::new(8).await;
+    world.runtime.behave("slow", Behaviour::ignores_stop());
+    let cpu = {
+        let node = world.nodes().get(NODE).await.unwrap();
+        let allocatable = node.status.unwrap().allocatable.unwrap();
+        kubewright_quantity::Quantity::parse(&allocatable["cpu"].0)
+            .unwrap()
+            .milli_value()
+    };
+    let asking = |name: &str, milli: i64| {
+        let requests = json!({"requests": {"cpu": format!("{milli}m")}});
+        let container = json!({"name": name, "image": "i", "resources": requests});
+        json!({"containers": [container], "terminationGracePeriodSeconds": 5})
+    };
+    world.run("small", asking("app", cpu / 4)).await;
+    world.run("large", asking("slow", cpu / 2)).await;
+    world.run("best-effort", app()).await;
+    // The small one would not do, and is left alone.
+    let mut critical = asking("app", cpu * 3 / 4);
+    critical["priorityClassName"] = "system-node-critical".into();
+    critical["priority"] = 2_000_001_000.into();
+    world.create("critical", critical.clone()).await;
+    // It is not started before there is room.
+    world
+        .until(40, "it runs", |view| {
+            let runs = !view.running("critical").is_empty();
+            assert!(!runs || view.running("large").is_empty(), "both run");
+            view.is_ready("critical")
+        })
+        .await;
+    let view = world.view().await;
+    assert_eq!(view.phase("large"), Some("Failed"));
+    assert_eq!(view.reason("large"), Some("Preempting"));
+    let message = "Pod was preempted by Kubelet to accommodate a critical pod.";
+    assert_eq!(view.disruption("large").as_deref(), Some(message));
+    let told = world.events("large").await;
+    let told_of = "Preempting: Preempted in order to admit critical pod";
+    assert!(told.iter().any(|it| it == told_of), "{told:?}");
+    for name in ["small", "best-effort"] {
+        assert!(view.is_ready(name), "{}", view.told());
+    }
+
+    // One that would not find room by anybody's end is refused.
+    let mut other = critical;
+    other["containers"][0]["resources"]["requests"]["cpu"] = json!(format!("{}m", cpu));
+    world.create("too-large", other).await;
+    world
+        .until(10, "it is refused", |view| {
+            view.phase("too-large") == Some("Failed")
+        })
+        .await;
+    let view = world.view().await;
+    assert_eq!(view.reason("too-large"), Some("UnexpectedAdmissionError"));
+    assert!(
+        view.is_ready("small") && view.is_ready("critical"),
+        "{}",
+        view.told()
+    );
+    assert_eq!(view.disruption("too-large"), None);
+    world.stop().await;
+}
