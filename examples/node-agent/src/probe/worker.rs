@@ -1,6 +1,8 @@
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Container;
 use kubewright_clock::Clock;
 use tokio::sync::mpsc;
@@ -63,12 +65,13 @@ impl<A: Ask> Worker<A> {
         };
         let pod_ip = status.pod_ip.as_deref().unwrap_or_default();
         let (kind, pod) = (self.ticket.key.kind, &self.ticket.pod);
-        let probed = self
-            .prober
-            .probe(kind, pod, &self.container, &id, pod_ip)
-            .await;
+        let probed = self.prober.probe(kind, pod, &self.container, &id, pod_ip);
+        let probed = AssertUnwindSafe(probed).catch_unwind().await;
+        if probed.is_err() {
+            tracing::error!(pod = %self.ticket.key.pod, container = %id, %kind, "a probe has panicked");
+        }
         // Of one that could not be asked nothing is known: it is as it was.
-        if let Ok(answer) = probed
+        if let Ok(Ok(answer)) = probed
             && let Some(effect) = self.engine.count(answer)
         {
             self.publish(effect).await;

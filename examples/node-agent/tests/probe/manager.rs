@@ -323,6 +323,25 @@ async fn probes_are_spread_when_the_agent_was_just_started() {
     assert!(times.len() > 4, "{times:?}");
 }
 
+/// A probe that panics says nothing, and the next one is asked.
+#[tokio::test(start_paused = true)]
+async fn handle_crash() {
+    let mut rig = Rig::new(Script::always(good()));
+    let pod = pod(ProbeKind::Readiness);
+    rig.set(&pod, running("a", true));
+    rig.manager.add_pod(&pod);
+    let expected = [Failure, Success].map(|outcome| (ProbeKind::Readiness, outcome));
+    assert_eq!(rig.during(seconds(11)).await, expected);
+    rig.script.crash();
+    let asked = rig.script.asked();
+    assert_eq!(rig.during(seconds(11)).await, []);
+    assert!(rig.script.asked() > asked + 1, "it goes on");
+    assert_eq!(rig.result(ProbeKind::Readiness, "a"), Some(Success));
+    rig.script.set(bad());
+    let next = rig.during(seconds(11)).await;
+    assert_eq!(next, [(ProbeKind::Readiness, Failure)]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_worker_outlives_its_driver() {
     for graceful in [true, false] {
