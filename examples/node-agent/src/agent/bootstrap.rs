@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use kubewright_controller::EventWriter;
 use kubewright_informer::InformerConfig;
 use parking_lot::Mutex;
@@ -164,15 +165,18 @@ impl Agent {
         });
 
         let (results, probe_updates) = mpsc::channel(WAITING_RESULTS);
-        let (probes, probe_driver) = probes(
-            &runtime,
-            &events,
-            &statuses,
-            results,
-            &clock,
-            started_at,
-            options.seed,
-        );
+        let kept_after = SignedDuration::try_from(options.readiness_kept_after);
+        let adopted_before = kept_after
+            .ok()
+            .and_then(|it| started_at.checked_sub(it).ok());
+        let adopted_before = adopted_before.unwrap_or(Timestamp::MIN);
+        let probe_options = ProbeOptions {
+            agent_started_at: started_at,
+            adopted_before,
+            seed: options.seed,
+        };
+        let (probes, probe_driver) =
+            probes(&runtime, &events, &statuses, results, &clock, probe_options);
         let client = clients.as_ref().map(|clients| clients.main.clone());
         let object_options = ObjectStoreOptions {
             ttl: options.object_ttl,
@@ -190,7 +194,7 @@ impl Agent {
         let ready = sources.ready();
         let parts = Arc::new(Parts {
             clock: clock.clone(),
-            started_at,
+            adopted_before,
             events: events.clone(),
             runtime: runtime_manager,
             health,
@@ -275,16 +279,11 @@ fn probes(
     statuses: &StatusManager,
     results: mpsc::Sender<ProbeUpdate>,
     clock: &kubewright_clock::Clock,
-    started_at: jiff::Timestamp,
-    seed: u64,
+    options: ProbeOptions,
 ) -> (ProbeManager, ProbeDriver<Targets>) {
     let prober = Prober::new(Targets::new(runtime.clone()), events.clone());
     let statuses = statuses.clone();
     let statuses = Arc::new(move |uid: &crate::pod::PodUid| statuses.status(uid));
-    let options = ProbeOptions {
-        agent_started_at: started_at,
-        seed,
-    };
     ProbeManager::new(prober, statuses, results, clock.clone(), options)
 }
 

@@ -27,7 +27,8 @@ use crate::volume::{Mounter, PodDirectories};
 pub(super) struct Parts {
     pub(super) config: Config,
     pub(super) clock: Clock,
-    pub(super) started_at: Timestamp,
+    /// What runs since before this was found running.
+    pub(super) adopted_before: Timestamp,
     pub(super) events: EventRecorder,
     pub(super) runtime: RuntimeManager,
     pub(super) health: RuntimeHealth,

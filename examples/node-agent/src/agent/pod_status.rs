@@ -32,7 +32,7 @@ impl Parts {
             eviction: eviction.or(too_late.as_ref()),
             qos_class: &qos_class,
             host_ips: self.node.host_ips(),
-            agent_started_at: self.started_at,
+            adopted_before: self.adopted_before,
         })
     }
 }

@@ -8,9 +8,6 @@ use super::{ProbeKind, ProbeOutcome};
 use crate::pod::{ContainerKind, PodContainer, RestartPolicy, is_deleting, is_phase_terminal};
 use crate::runtime::ContainerId;
 
-/// A container that is older than the agent by this much keeps what was said of it.
-const OLDER_THAN_AGENT: SignedDuration = SignedDuration::from_secs(10);
-
 /// What one probe of one container does next, and what it makes of the answers.
 ///
 /// Each period it [looks](Self::look) at the pod; if it is to probe, the answer is
@@ -25,7 +22,7 @@ pub struct ProbeEngine {
     /// Whether the container is started again once it has ended.
     is_restarted: bool,
     is_deleting: bool,
-    agent_started_at: Timestamp,
+    adopted_before: Timestamp,
     /// The container that was seen last.
     container: Option<ContainerId>,
     /// It has failed and will be replaced; until then it is left alone.
@@ -56,13 +53,14 @@ pub enum Next {
 }
 
 impl ProbeEngine {
-    /// The engine of one probe, for an agent that was started then.
+    /// The engine of one probe. Containers that were started before `adopted_before` keep what was
+    /// said of them until the probe has answered.
     pub fn new(
         kind: ProbeKind,
         pod: &Pod,
         container: &PodContainer<'_>,
         probe: &Probe,
-        agent_started_at: Timestamp,
+        adopted_before: Timestamp,
     ) -> Self {
         let threshold = |given: Option<i32>, default: u32| {
             let given = given.and_then(|count| u32::try_from(count).ok());
@@ -78,7 +76,7 @@ impl ProbeEngine {
             is_restarted: container.kind == ContainerKind::Sidecar
                 || RestartPolicy::of(pod) != RestartPolicy::Never,
             is_deleting: is_deleting(pod),
-            agent_started_at,
+            adopted_before,
             container: None,
             is_on_hold: false,
             last: None,
@@ -126,7 +124,7 @@ impl ProbeEngine {
             effects.extend(self.container.take().map(ResultEffect::Forget));
             self.container = Some(id.clone());
             self.is_on_hold = false;
-            if !self.is_older_than_agent(seen) {
+            if !self.is_adopted(seen) {
                 effects.push(ResultEffect::Set(id.clone(), self.initial()));
             }
         }
@@ -202,11 +200,11 @@ impl ProbeEngine {
         })
     }
 
-    fn is_older_than_agent(&self, seen: &ContainerStatus) -> bool {
+    fn is_adopted(&self, seen: &ContainerStatus) -> bool {
         let state: Option<&ContainerState> = seen.state.as_ref();
         let running = state.and_then(|state| state.running.as_ref());
         let started_at = running.and_then(|running| running.started_at.as_ref());
-        started_at.is_some_and(|at| self.agent_started_at.duration_since(at.0) > OLDER_THAN_AGENT)
+        started_at.is_some_and(|at| at.0 < self.adopted_before)
     }
 }
 

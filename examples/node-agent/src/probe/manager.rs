@@ -43,10 +43,12 @@ pub struct ProbeManager {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ProbeOptions {
-    /// When the agent was started: containers that are older keep what was said of them until their
-    /// probes have answered, and their probes do not all begin at once. Default: never, so that
-    /// every container is newer.
+    /// When the agent was started: right after that, probes do not all begin at once. Default:
+    /// never, so that it was long ago.
     pub agent_started_at: Timestamp,
+    /// Containers that were started before this keep what was said of them until their probes have
+    /// answered. Default: never, so that every container is newer.
+    pub adopted_before: Timestamp,
     /// What chance is made of. Default: 0.
     pub seed: u64,
 }
@@ -59,6 +61,7 @@ pub struct ProbeDriver<A> {
     clock: Clock,
     updates: mpsc::Sender<ProbeUpdate>,
     agent_started_at: Timestamp,
+    adopted_before: Timestamp,
     random: fastrand::Rng,
 }
 
@@ -66,6 +69,7 @@ impl Default for ProbeOptions {
     fn default() -> Self {
         Self {
             agent_started_at: Timestamp::MIN,
+            adopted_before: Timestamp::MIN,
             seed: 0,
         }
     }
@@ -91,6 +95,7 @@ impl ProbeManager {
             clock,
             updates,
             agent_started_at: options.agent_started_at,
+            adopted_before: options.adopted_before,
             random: fastrand::Rng::with_seed(options.seed),
         };
         (Self { shared }, driver)
@@ -178,7 +183,7 @@ impl<A: Ask> ProbeDriver<A> {
         let kind = ticket.key.kind;
         let probe = kind.of(&container.spec)?;
         let period = ProbeEngine::period(probe);
-        let engine = ProbeEngine::new(kind, &pod, &container, probe, self.agent_started_at);
+        let engine = ProbeEngine::new(kind, &pod, &container, probe, self.adopted_before);
         Some(Worker {
             delay: self.first_delay(period),
             ticket,

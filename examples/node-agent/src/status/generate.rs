@@ -41,8 +41,9 @@ pub struct StatusInputs<'a> {
     pub qos_class: &'a str,
     /// The addresses of the node, the first one of the family that comes first; empty if unknown.
     pub host_ips: &'a [IpAddr],
-    /// When the agent was started.
-    pub agent_started_at: Timestamp,
+    /// Containers that were started before this keep what was said of them until their probes
+    /// answer: the agent has found them running.
+    pub adopted_before: Timestamp,
 }
 
 /// Why the agent ends a pod: too long a life, too little room.
@@ -52,10 +53,10 @@ pub struct Eviction {
     pub reason: String,
     /// For people.
     pub message: String,
-}
     /// What the condition `DisruptionTarget` tells people: whoever owns the pod may count it as
     /// none of its failures. Without one the end is the pod's own doing.
     pub disruption: Option<String>,
+}
 
 /// The status of a pod.
 ///
@@ -89,8 +90,8 @@ fn set_containers(inputs: &StatusInputs<'_>, status: &mut PodStatus) {
     let of = |kinds: &[_], previous: &Option<Vec<_>>| {
         let previous = previous.as_deref().unwrap_or_default();
         let mut statuses = container_statuses(pod, kinds, observed, previous, failures);
-        let (probes, started_at) = (inputs.probes, inputs.agent_started_at);
-        apply_probes(pod, observed, previous, probes, started_at, &mut statuses);
+        let (probes, adopted) = (inputs.probes, inputs.adopted_before);
+        apply_probes(pod, observed, previous, probes, adopted, &mut statuses);
         Some(statuses).filter(|statuses| !statuses.is_empty())
     };
     let init = [ContainerKind::Init, ContainerKind::Sidecar];

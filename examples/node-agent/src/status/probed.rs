@@ -1,15 +1,10 @@
-use std::time::Duration;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::view::{View, end};
 use crate::pod::{ContainerKind, PodContainer, containers};
 use crate::probe::{ProbeKind, ProbeOutcome, ProbeResults};
 use crate::runtime::{ObservedContainer, ObservedPod};
-
-/// A container that is older than the agent by this much keeps what was said of it.
-const OLDER_THAN_AGENT: Duration = Duration::from_secs(10);
 
 /// Says of containers whether they have started and are ready.
 ///
@@ -21,7 +16,7 @@ pub(super) fn apply_probes(
     observed: &ObservedPod,
     previous: &[ContainerStatus],
     probes: &dyn ProbeResults,
-    agent_started_at: Timestamp,
+    adopted_before: Timestamp,
     statuses: &mut [ContainerStatus],
 ) {
     for container in containers(pod) {
@@ -35,7 +30,7 @@ pub(super) fn apply_probes(
         let old = previous
             .iter()
             .find(|old| old.name == *name && old.container_id == status.container_id);
-        let kept = old.filter(|_| running.is_some_and(|it| is_older(it, agent_started_at)));
+        let kept = old.filter(|_| running.is_some_and(|it| is_adopted(it, adopted_before)));
 
         let (started, ready) = match running {
             None => (false, false),
@@ -81,9 +76,7 @@ fn said(
     Some(outcome == ProbeOutcome::Success)
 }
 
-fn is_older(container: &ObservedContainer, agent_started_at: Timestamp) -> bool {
-    let older = SignedDuration::try_from(OLDER_THAN_AGENT).unwrap_or(SignedDuration::MAX);
-    container
-        .started_at
-        .is_some_and(|started_at| agent_started_at.duration_since(started_at) > older)
+fn is_adopted(container: &ObservedContainer, adopted_before: Timestamp) -> bool {
+    let started_at = container.started_at;
+    started_at.is_some_and(|started_at| started_at < adopted_before)
 }

@@ -17,7 +17,7 @@ pub(crate) struct Made {
     pub(crate) failures: StartFailures,
     pub(crate) eviction: Option<Eviction>,
     pub(crate) host_ips: Vec<&'static str>,
-    pub(crate) agent_started_at: i64,
+    pub(crate) adopted_before: i64,
 }
 
 impl Made {
@@ -30,7 +30,7 @@ impl Made {
             failures: StartFailures::default(),
             eviction: None,
             host_ips: vec!["192.0.2.1"],
-            agent_started_at: 0,
+            adopted_before: 0,
         }
     }
 
@@ -50,7 +50,7 @@ impl Made {
             eviction: self.eviction.as_ref(),
             qos_class: "BestEffort",
             host_ips: &host_ips,
-            agent_started_at: at(self.agent_started_at),
+            adopted_before: at(self.adopted_before),
         })
     }
 }
@@ -265,7 +265,7 @@ fn probes_say_who_has_started_and_is_ready() {
         (Some(false), false),
         "as young as the agent"
     );
-    made.agent_started_at = 60;
+    made.adopted_before = 60;
     assert_eq!(seen(&made, None, None), (Some(true), true));
     assert_eq!(seen(&made, None, failure), (Some(true), false));
     made.observed.containers[0].id = crate::fixtures::id("another");

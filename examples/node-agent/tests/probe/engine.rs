@@ -24,12 +24,12 @@ impl Rig {
         Self::in_pod(kind, &pod_with(kind, probe), Timestamp::MIN)
     }
 
-    fn in_pod(kind: ProbeKind, pod: &Pod, agent_started_at: Timestamp) -> Self {
+    fn in_pod(kind: ProbeKind, pod: &Pod, adopted_before: Timestamp) -> Self {
         let container = containers(pod).next().unwrap();
         let probe = kind.of(&container.spec).unwrap().clone();
         Self {
             kind,
-            engine: ProbeEngine::new(kind, pod, &container, &probe, agent_started_at),
+            engine: ProbeEngine::new(kind, pod, &container, &probe, adopted_before),
             result: None,
             now: at(100),
         }
@@ -328,9 +328,9 @@ fn startup_probe_disabled_by_started() {
 #[test]
 fn change_container_status_on_kubelet_restart() {
     for kind in [ProbeKind::Liveness, ProbeKind::Readiness] {
-        for (agent_started_at, result) in [(at(10), Some(initial(kind))), (at(11), None)] {
+        for (adopted_before, result) in [(at(0), Some(initial(kind))), (at(1), None)] {
             let pod = pod_with(kind, json!({"initialDelaySeconds": 200}));
-            let mut rig = Rig::in_pod(kind, &pod, agent_started_at);
+            let mut rig = Rig::in_pod(kind, &pod, adopted_before);
             let next = rig.turn(Some(&running("id", true)), Failure);
             assert_eq!((next, rig.result), (Next::Wait, result), "{kind}");
         }
