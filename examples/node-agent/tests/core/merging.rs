@@ -309,6 +309,50 @@ fn terminate_pod_default_unknown_status() {
     );
 }
 
+/// Containers that wait and were never started still do when the pod is finished.
+#[test]
+fn terminate_pod_waiting() {
+    let mut pod = pod(json!({
+        "initContainers": [{"name": "one"}, {"name": "two"}, {"name": "three"}],
+        "containers": [{"name": "a"}, {"name": "b"}],
+    }));
+    let waits = |name: &str| {
+        let state = json!({"waiting": {"reason": "PodInitializing", "message": "not yet"}});
+        ContainerStatus {
+            state: serde_json::from_value(state).unwrap(),
+            ..waiting(name)
+        }
+    };
+    let before = PodStatus {
+        phase: Some("Pending".into()),
+        init_container_statuses: Some(vec![again("one", 2), running("two"), waits("three")]),
+        container_statuses: Some(vec![waits("a"), waits("b")]),
+        ..Default::default()
+    };
+    let status = finish(&pod, before.clone());
+    assert_eq!(status.phase.as_deref(), Some("Failed"));
+    let init = status.init_container_statuses.unwrap();
+    for seen in &init[..2] {
+        let ended = seen.state.as_ref().unwrap().terminated.as_ref().unwrap();
+        assert_eq!(ended.exit_code, 137, "{}", seen.name);
+        assert_eq!(ended.reason.as_deref(), Some("ContainerStatusUnknown"));
+    }
+    assert_eq!(init[0].last_state, again("one", 2).last_state);
+    assert_eq!(init[2], waits("three"));
+    assert_eq!(status.container_statuses, before.container_statuses);
+
+    // Without init containers nothing kept them from being started.
+    pod.spec.as_mut().unwrap().init_containers = None;
+    let before = PodStatus {
+        init_container_statuses: None,
+        ..before
+    };
+    for seen in finish(&pod, before).container_statuses.unwrap() {
+        let ended = seen.state.unwrap().terminated.unwrap();
+        assert_eq!(ended.exit_code, 137);
+    }
+}
+
 #[test]
 fn terminate_pod_ensures_terminal_phase() {
     let mut pod = pod(json!({"containers": [{"name": "a"}]}));

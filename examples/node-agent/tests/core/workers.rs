@@ -370,6 +370,118 @@ fn static_pod_exclusion() {
     assert_eq!(rig.turn("3"), Stage::Sync);
 }
 
+/// Whether a pod may start beside others of its name.
+#[test]
+fn allow_pod_start() {
+    // What came before, and whether the pod `0` of the name `web`, the last to come, may start.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Before {
+        /// A pod of the API server, that runs.
+        Plain,
+        /// A static pod of the name, that runs.
+        Started,
+        /// A static pod of the name, that has not begun.
+        Waiting,
+        /// A static pod of the name, that was ended before it began.
+        Ended,
+        /// A static pod of another name, that runs.
+        Other,
+    }
+    use Before::{Ended, Other, Plain, Started, Waiting};
+    let cases: [(bool, &[Before], bool); 11] = [
+        (false, &[], true),
+        (false, &[Plain], true),
+        (false, &[Started], true),
+        (true, &[], true),
+        (true, &[Plain], true),
+        (true, &[Other], true),
+        (true, &[Started], false),
+        (true, &[Waiting], false),
+        (true, &[Ended, Ended], true),
+        (true, &[Ended, Waiting], false),
+        (true, &[Started, Waiting], false),
+    ];
+    for (is_static, before, allowed) in cases {
+        let mut rig = Rig::default();
+        for (number, kind) in before.iter().enumerate() {
+            let of = format!("{}", number + 1);
+            let name = if *kind == Other { "other" } else { "web" };
+            let pod = match kind {
+                Plain => named(&of, name),
+                _ => fixed(&of, name),
+            };
+            rig.update(update(Create, pod.clone()));
+            match kind {
+                Plain | Started | Other => assert_eq!(rig.turn(&of), Stage::Sync),
+                Waiting => {}
+                Ended => {
+                    rig.update(update(UpdateKind::Kill, pod));
+                }
+            }
+        }
+        let pod = if is_static {
+            fixed("0", "web")
+        } else {
+            named("0", "web")
+        };
+        rig.update(update(Create, pod));
+        let turn = rig.begin("0");
+        let has_begun = matches!(turn, Turn::Work(Work::Sync { .. }));
+        assert_eq!(has_begun, allowed, "{is_static} {before:?}: {turn:?}");
+        if !allowed {
+            assert_eq!(turn, Turn::NotYet, "it may start later");
+        }
+    }
+}
+
+/// Static pods of one name start in the order in which they came; which of them may is seen from
+/// each of them.
+#[test]
+fn allow_static_pod_start() {
+    // Whether one has started, those that wait in order, and those of them that are ended; then
+    // which of those that wait may start.
+    let cases: [(bool, &[&str], &[&str], Option<&str>); 7] = [
+        (false, &["1"], &[], Some("1")),
+        (false, &["1", "2"], &[], Some("1")),
+        (false, &["1", "2", "3"], &["1"], Some("2")),
+        (false, &["1", "2", "3"], &["1", "2"], Some("3")),
+        (false, &["1", "2"], &["2"], Some("1")),
+        (true, &["1", "2"], &[], None),
+        (true, &["1", "2"], &["1"], None),
+    ];
+    for (has_started, waiting, ended, expected) in cases {
+        // They are asked in any order: no other than the first gets anything by coming early.
+        for reversed in [false, true] {
+            let mut rig = Rig::default();
+            if has_started {
+                rig.update(update(Create, fixed("0", "web")));
+                rig.turn("0");
+            }
+            for of in waiting {
+                rig.update(update(Create, fixed(of, "web")));
+            }
+            for of in ended {
+                rig.update(update(UpdateKind::Kill, fixed(of, "web")));
+            }
+            let mut asked: Vec<_> = waiting.iter().filter(|of| !ended.contains(of)).collect();
+            if reversed {
+                asked.reverse();
+            }
+            let begun: Vec<_> = asked
+                .into_iter()
+                .filter(|of| matches!(rig.begin(of), Turn::Work(Work::Sync { .. })))
+                .copied()
+                .collect();
+            let expected: Vec<_> = expected.into_iter().collect();
+            assert_eq!(begun, expected, "{has_started} {waiting:?} {ended:?}");
+            // One that was ended before it began never does.
+            for of in ended {
+                assert_eq!(rig.begin(of), Turn::Stop);
+            }
+        }
+    }
+}
+
 #[test]
 fn static_pods_that_are_being_ended_are_not_waited_for() {
     let mut rig = Rig::default();
