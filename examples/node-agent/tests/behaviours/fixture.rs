@@ -1,7 +1,8 @@
 //! What some behaviours need to run in a pod: this very program, in another role.
 //!
 //! `http PORT`, `grpc PORT` and `tcp PORT` serve at the pod's address; with `--healthy SECONDS` only
-//! for so long, and with `--after SECONDS` only from then on.
+//! for so long, and with `--after SECONDS` only from then on. Each time that it is asked how it is
+//! it prints `asked`.
 
 use std::convert::Infallible;
 use std::env;
@@ -19,6 +20,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
+use tonic::service::interceptor::InterceptedService;
 
 /// The first argument of a program in this role.
 pub(crate) const ROLE: &str = "pod-fixture";
@@ -121,7 +123,8 @@ async fn serve(arguments: &[String]) -> Result<()> {
     }
 }
 
-/// `/healthz` is as the health is, and two paths lead elsewhere; every other path is printed, and answered with itself.
+/// `/healthz` is as the health is, and two paths lead elsewhere; every other path is printed, and
+/// answered with itself.
 async fn serve_http(address: SocketAddr, health: Health) -> Result<()> {
     let listener = TcpListener::bind(address)
         .await
@@ -140,12 +143,14 @@ async fn serve_http(address: SocketAddr, health: Health) -> Result<()> {
                 _ => None,
             };
             if let Some(location) = location {
+                say(ASKED);
                 *response.status_mut() = StatusCode::FOUND;
                 let location = hyper::header::HeaderValue::from_static(location);
                 response
                     .headers_mut()
                     .insert(hyper::header::LOCATION, location);
             } else if path == "/healthz" {
+                say(ASKED);
                 if !health.is_good() {
                     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 }
@@ -177,7 +182,10 @@ async fn serve_grpc(address: SocketAddr, health: Health) -> Result<()> {
     };
     say(&format!("serving at {address}"));
     let server = tonic::transport::Server::builder()
-        .add_service(service)
+        .add_service(InterceptedService::new(service, |request| {
+            say(ASKED);
+            Ok(request)
+        }))
         .serve(address);
     tokio::select! {
         () = report => Ok(()),
@@ -192,8 +200,12 @@ async fn serve_tcp(address: SocketAddr) -> Result<()> {
     say(&format!("serving at {address}"));
     loop {
         listener.accept().await?;
+        say(ASKED);
     }
 }
+
+/// What it prints when it is asked how it is.
+pub(crate) const ASKED: &str = "asked";
 
 /// Prints a line at once.
 fn say(line: &str) {

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use kubewright_cri::v1::{Container, ContainerFilter, ContainerState, PodSandboxF
 use kubewright_cri::{Runtime, RuntimeOptions};
 use kubewright_process_runtime::{ImageRecord, Options, ProcessRuntime};
 use kubewright_quantity::Quantity;
+use kubewright_streaming::client::Dial;
 use node_agent::agent::{Agent, AgentOptions, Dependencies};
 use node_agent::config::{Authorization, Config, RuntimeKind};
 use node_agent::node::Loopback;
@@ -25,9 +27,10 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::door::Door;
 use crate::fixture;
 use crate::suite::Kind;
-use crate::world::{FIXTURE, IMAGE};
+use crate::world::{FIXTURE, IMAGE, eventually};
 
 /// A node with its agent, and the API server that it is a node of.
 pub(crate) struct Node {
@@ -38,6 +41,7 @@ pub(crate) struct Node {
     config: Config,
     options: AgentOptions,
     token: String,
+    door: Door,
     agent: Mutex<Option<Running>>,
     cluster: Mutex<Option<(CancellationToken, JoinSet<()>)>>,
     directory: TempDir,
@@ -91,7 +95,7 @@ impl Node {
         let mut tasks = JoinSet::new();
         let (one, other) = (stop.clone(), stop.clone());
         tasks.spawn(async move { controllers.run(one).await });
-        let client = client(&kubeconfig).await?;
+        let (client, door) = client(&kubeconfig, listener.token()).await?;
         tasks.spawn(async move { listener.serve(service, other).await });
         let node = Self {
             name: config.node_name.clone(),
@@ -101,6 +105,7 @@ impl Node {
             config,
             options,
             token,
+            door,
             agent: Mutex::new(Some(running)),
             cluster: Mutex::new(Some((stop, tasks))),
             directory,
@@ -160,12 +165,21 @@ impl Node {
     async fn start_with(&self, config: &Config) -> Result<()> {
         let mut agent = self.agent.lock().await;
         ensure!(agent.is_none(), "an agent runs already");
-        *agent = Some(start(config, &self.options, &self.runtime).await?);
+        // A process that another behaviour is about to start has the sockets of this one open, for
+        // the moment between its fork and its program.
+        let started = eventually("an agent starts", async || {
+            match start(config, &self.options, &self.runtime).await {
+                Ok(running) => Ok(Some(running)),
+                Err(error) if is_address_in_use(&error) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
+        *agent = Some(started.await?);
         Ok(())
     }
 
     async fn wait_until_ready(&self) -> Result<()> {
-        crate::world::eventually("the node is ready", async || {
+        eventually("the node is ready", async || {
             let node = Api::<NodeObject>::all(self.client.clone())
                 .get_opt(&self.name)
                 .await?;
@@ -190,6 +204,11 @@ impl Node {
         let client = Client::try_from(config)?;
         let request = http::Request::get(path).body(Vec::new())?;
         Ok(client.request(request).await?)
+    }
+
+    /// A connection to the API server, for what is at a path.
+    pub(crate) async fn dial(&self, path: &str) -> Result<Dial> {
+        self.door.dial(path).await
     }
 
     /// What the node is called.
@@ -241,6 +260,38 @@ impl Node {
         };
         let sandboxes = self.runtime.list_pod_sandbox(Some(filter)).await?;
         Ok(sandboxes.into_iter().map(|sandbox| sandbox.id).collect())
+    }
+
+    /// Ends the sandboxes of a pod, behind the agent's back.
+    pub(crate) async fn stop_sandboxes(&self, uid: &str) -> Result<()> {
+        for sandbox in self.sandboxes(uid).await? {
+            self.runtime.stop_pod_sandbox(&sandbox).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a container of a pod of this name runs.
+    pub(crate) async fn runs(&self, pod: &str) -> Result<bool> {
+        let containers = self.all_containers().await?;
+        Ok(containers.iter().any(|it| {
+            it.state() == ContainerState::ContainerRunning
+                && it
+                    .labels
+                    .get("io.kubernetes.pod.name")
+                    .is_some_and(|name| name == pod)
+        }))
+    }
+
+    /// The uids of the pods that the agent knows and whose name begins so.
+    pub(crate) async fn seen_static(&self, name: &str) -> Result<BTreeSet<String>> {
+        let pods = self.ask_agent("/pods").await?;
+        let pods = pods["items"].as_array().cloned().unwrap_or_default();
+        let named = pods.iter().filter(|pod| {
+            let own = pod["metadata"]["name"].as_str();
+            own.is_some_and(|own| own.starts_with(name))
+        });
+        let uids = named.filter_map(|pod| pod["metadata"]["uid"].as_str());
+        Ok(uids.map(str::to_owned).collect())
     }
 
     /// All containers of the node.
@@ -306,6 +357,13 @@ async fn start(config: &Config, options: &AgentOptions, runtime: &Runtime) -> Re
     })
 }
 
+fn is_address_in_use(error: &anyhow::Error) -> bool {
+    let mut causes = error
+        .chain()
+        .filter_map(|it| it.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::AddrInUse)
+}
+
 async fn backend(kind: Kind, number: u8, root: &Path) -> Result<(Backend, Runtime)> {
     let program = fixture::files()?;
     match kind {
@@ -320,7 +378,9 @@ async fn backend(kind: Kind, number: u8, root: &Path) -> Result<(Backend, Runtim
             let cgroup = CgroupRoot::create(&format!("node-{number}"))?;
             let options = ContainerdOptions::with_subnet(212, number);
             let containerd = Containerd::start(options).await?;
-            containerd.import(&container_images(&program)).await?;
+            // The program is large, and a node of its own shows nothing that needs it.
+            let program = (number == 0).then_some(&program[..]);
+            containerd.import(&container_images(program)).await?;
             let runtime =
                 Runtime::connect(containerd.endpoint(), RuntimeOptions::default()).await?;
             Ok((Backend::Containerd(Box::new(containerd), cgroup), runtime))
@@ -344,11 +404,22 @@ fn images(root: &Path, program: &Path) -> Vec<ImageRecord> {
     ]
 }
 
-fn container_images(files: &[PathBuf]) -> Vec<Image> {
+fn container_images(files: Option<&[PathBuf]>) -> Vec<Image> {
     let echo = Image::busybox("localhost/echo:1").entrypoint(["/bin/echo", "image"]);
+    let mut images = vec![
+        Image::busybox(IMAGE),
+        Image::busybox("localhost/busybox:2").variable("VERSION", "2"),
+        echo.command(["default"]),
+        Image::busybox("localhost/app:1").user("app"),
+    ];
+    images.extend(files.map(fixture_image));
+    images
+}
+
+fn fixture_image(files: &[PathBuf]) -> Image {
     let fixture = Image::busybox(FIXTURE).entrypoint(["/fixture", fixture::ROLE]);
     let fixture = fixture.file(&files[0], "/fixture");
-    let fixture = files[1..].iter().fold(fixture, |image, file| {
+    files[1..].iter().fold(fixture, |image, file| {
         let path = file.display().to_string();
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         // Programs name what loads them by another path than it is found at.
@@ -359,14 +430,7 @@ fn container_images(files: &[PathBuf]) -> Vec<Image> {
             false => image,
         };
         image.file(file, path)
-    });
-    vec![
-        Image::busybox(IMAGE),
-        Image::busybox("localhost/busybox:2").variable("VERSION", "2"),
-        echo.command(["default"]),
-        Image::busybox("localhost/app:1").user("app"),
-        fixture,
-    ]
+    })
 }
 
 /// As kubelet's but for short times.
@@ -403,6 +467,7 @@ fn options(token: &str) -> Result<AgentOptions> {
     options.container_gc_period = Duration::from_secs(1);
     options.runtime_period = Duration::from_secs(1);
     options.object_ttl = Duration::from_millis(500);
+    options.readiness_kept_after = Duration::ZERO;
     options.sync_loop.sync_period = Duration::from_millis(100);
     options.sync_loop.housekeeping_period = Duration::from_millis(500);
     options.loopback = Loopback::Allowed;
@@ -410,11 +475,14 @@ fn options(token: &str) -> Result<AgentOptions> {
     Ok(options)
 }
 
-async fn client(kubeconfig: &Path) -> Result<Client> {
+/// A client of the API server, and another way to it.
+async fn client(kubeconfig: &Path, token: Option<&Token>) -> Result<(Client, Door)> {
     let kubeconfig = kube_client::config::Kubeconfig::read_from(kubeconfig)?;
     let options = kube_client::config::KubeConfigOptions::default();
     let config = kube_client::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    Ok(Client::try_from(config)?)
+    let roots = config.root_cert.clone().unwrap_or_default();
+    let door = Door::new(config.cluster_url.clone(), roots, token)?;
+    Ok((Client::try_from(config)?, door))
 }
 
 /// The first certificate of a PEM text.

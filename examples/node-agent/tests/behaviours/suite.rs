@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::node::Node;
-use crate::table::{On, Place, Row, rows};
+use crate::table::{Place, Row, rows};
 use crate::world::World;
 
 /// How many behaviours are shown at once: they mostly wait.
@@ -46,12 +46,15 @@ pub(crate) fn run(kind: Kind) -> ExitCode {
         kind,
         shared: OnceCell::new(),
     });
+    let mut alone = 0;
     let trials = rows().into_iter().enumerate().map(|(index, row)| {
+        alone += u8::from(row.place == Place::Alone);
+        let number = alone;
         let name = format!("{:02} {}", row.number, row.name);
-        let is_possible = kind == Kind::Containerd || row.on == On::Any;
+        let is_possible = row.on.can_be_shown(kind);
         let (runtime, suite) = (runtime.clone(), suite.clone());
         Trial::test(name, move || {
-            let shown = runtime.block_on(suite.show(index, row));
+            let shown = runtime.block_on(suite.show(index, number, row));
             shown.map_err(|error| Failed::from(format!("{error:#}")))
         })
         .with_ignored_flag(!is_possible)
@@ -72,7 +75,8 @@ pub(crate) fn run(kind: Kind) -> ExitCode {
 }
 
 impl Suite {
-    async fn show(&self, index: usize, row: Row) -> Result<()> {
+    /// Shows the row at an index; `number` tells nodes of their own apart.
+    async fn show(&self, index: usize, number: u8, row: Row) -> Result<()> {
         let namespace = format!("behaviour-{:02}-{index}", row.number);
         match row.place {
             Place::Shared => {
@@ -82,7 +86,6 @@ impl Suite {
                 show(row, World::new(node, &namespace).await?).await
             }
             Place::Alone => {
-                let number = u8::try_from(index + 1).context("there are few behaviours")?;
                 let node = Node::start(self.kind, number).await;
                 let node = Arc::new(node.context("its node does not start")?);
                 let shown = show(row, World::new(node.clone(), &namespace).await?).await;

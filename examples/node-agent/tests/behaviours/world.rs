@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube_client::api::{DeleteParams, ListParams, LogParams, PostParams, WatchParams};
 use kube_client::core::{Resource, WatchEvent};
 use kube_client::{Api, Client};
+use kubewright_streaming::client::Dial;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -237,8 +238,18 @@ impl World {
 
     /// Runs a command in the container `main` and returns what it printed.
     pub(crate) async fn exec(&self, name: &str, command: &[&str]) -> Result<String> {
+        self.exec_in(name, "main", command).await
+    }
+
+    /// Runs a command in a container and returns what it printed.
+    pub(crate) async fn exec_in(
+        &self,
+        name: &str,
+        container: &str,
+        command: &[&str],
+    ) -> Result<String> {
         let params = kube_client::api::AttachParams::default()
-            .container("main")
+            .container(container)
             .stderr(false);
         let command = command.iter().map(|word| (*word).to_owned());
         let mut process = self.api::<Pod>().exec(name, command, &params).await?;
@@ -252,6 +263,13 @@ impl World {
             bail!("{}", status.message.unwrap_or_default());
         }
         Ok(printed)
+    }
+
+    /// A connection to the API server on which nothing was said yet but who asks, for what there is
+    /// at a path of the namespace.
+    pub(crate) async fn dial(&self, path: &str) -> Result<Dial> {
+        let path = format!("/api/v1/namespaces/{}/{path}", self.namespace);
+        self.node.dial(&path).await
     }
 
     /// Waits for an event about a pod.

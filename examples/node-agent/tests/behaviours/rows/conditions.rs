@@ -29,6 +29,12 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         row!(
             54,
+            "a pod with init containers whose volume cannot be had is not initialized either",
+            Any,
+            failing_volume_of_init
+        ),
+        row!(
+            54,
             "a pod that has ended keeps what was true of it",
             Any,
             after_the_end
@@ -136,6 +142,25 @@ async fn failing_volume(world: World) -> Result<()> {
     ensure!(condition(&pod, "Initialized") == "True");
     ensure!(condition(&pod, "PodReadyToStartContainers") == "False");
     ensure!(condition(&pod, "Ready") == "False" && phase(&pod) == "Pending");
+    world.delete("p", None).await?;
+    world.gone("p").await
+}
+
+async fn failing_volume_of_init(world: World) -> Result<()> {
+    let mounts = json!([{"name": "v", "mountPath": "/v"}]);
+    let spec = json!({
+        "volumes": [{"name": "v", "secret": {"secretName": "none"}}],
+        "initContainers": [{"command": ["true"], "volumeMounts": mounts}],
+        "containers": [{"command": ["true"]}],
+    });
+    world.pod("p", spec).await?;
+    world.event("p", "FailedMount").await?;
+    let told = |pod: &Pod| condition(pod, "PodReadyToStartContainers") == "False";
+    let pod = world.until("p", "its sandbox is not there", told).await?;
+    ensure!(condition(&pod, "PodScheduled") == "True");
+    for name in ["Initialized", "ContainersReady", "Ready"] {
+        ensure!(condition(&pod, name) == "False", "{name}: {:?}", pod.status);
+    }
     world.delete("p", None).await?;
     world.gone("p").await
 }

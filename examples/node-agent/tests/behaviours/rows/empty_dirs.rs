@@ -4,11 +4,11 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::mounted::{printed, with_volume};
-use crate::table::{Row, row};
+use crate::table::{On, Place, Row, row};
 use crate::world::World;
 
 pub(crate) fn rows() -> Vec<Row> {
-    vec![
+    let mut rows = vec![
         row!(
             40,
             "an empty directory on disk has mode 0777",
@@ -23,35 +23,26 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         row!(
             40,
-            "files of modes 0644, 0666 and 0777 as root, on disk",
-            Any,
-            modes_as_root
-        ),
-        row!(
-            40,
-            "files of modes 0644, 0666 and 0777 as another user, on disk",
-            Isolation,
-            modes_as_user
-        ),
-        row!(
-            40,
-            "files of modes 0644, 0666 and 0777 as root, in memory",
-            Isolation,
-            modes_in_memory
-        ),
-        row!(
-            40,
-            "files of modes 0644, 0666 and 0777 as another user, in memory",
-            Isolation,
-            modes_in_memory_as_user
-        ),
-        row!(
-            40,
             "containers of a pod share an empty directory",
             Any,
             shared
         ),
-    ]
+    ];
+    for (place, medium) in [("on disk", ""), ("in memory", "Memory")] {
+        for (who, user) in [("root", 0), ("another user", 1000)] {
+            for mode in ["644", "666", "777"] {
+                let is_plain = medium.is_empty() && user == 0;
+                rows.push(Row {
+                    number: 40,
+                    name: format!("a file of mode 0{mode} {place} is written and read by {who}"),
+                    run: Box::new(move |world| Box::pin(file(world, medium, user, mode))),
+                    on: if is_plain { On::Any } else { On::Isolation },
+                    place: Place::Shared,
+                });
+            }
+        }
+    }
+    rows
 }
 
 async fn empty_dir_mode(world: World) -> Result<()> {
@@ -69,41 +60,25 @@ async fn tmpfs(world: World) -> Result<()> {
     Ok(())
 }
 
-async fn modes(world: &World, medium: &str, user: Option<u32>) -> Result<()> {
-    let script = "umask 0; for mode in 644 666 777; do echo content > $mode; chmod $mode $mode; \
-         stat -L -c '%a %u' $mode; cat $mode; done";
-    let mut spec = with_volume(json!({"emptyDir": {"medium": medium}}), script);
-    if let Some(user) = user {
+/// A file of a mode on an empty directory, written and read by a user.
+async fn file(world: World, medium: &str, user: u32, mode: &str) -> Result<()> {
+    let script = format!(
+        "umask 0; echo content > file; chmod {mode} file; stat -L -c '%a %u' file; cat file; \
+         echo more >> file && tail -n 1 file; id -u"
+    );
+    let mut spec = with_volume(json!({"emptyDir": {"medium": medium}}), &script);
+    if user != 0 {
         spec["securityContext"] = json!({"runAsUser": user});
     }
-    let printed = printed(world, spec).await?;
-    let modes: Vec<_> = printed.lines().filter(|line| *line != "content").collect();
-    ensure!(modes.len() == 3, "{printed:?}");
-    for (line, mode) in modes.into_iter().zip(["644", "666", "777"]) {
-        let seen = line.split_once(' ').unwrap_or_default();
-        ensure!(seen.0 == mode, "{printed:?}");
-        ensure!(
-            user.is_none_or(|user| seen.1 == user.to_string()),
-            "{printed:?}"
-        );
-    }
+    let printed = printed(&world, spec).await?;
+    let lines: Vec<_> = printed.lines().collect();
+    let [stat, "content", "more", id] = lines[..] else {
+        anyhow::bail!("{printed:?}");
+    };
+    let (seen, owner) = stat.split_once(' ').unwrap_or_default();
+    ensure!(seen == mode && owner == id, "{printed:?}");
+    ensure!(user == 0 || id == user.to_string(), "{printed:?}");
     Ok(())
-}
-
-async fn modes_as_root(world: World) -> Result<()> {
-    modes(&world, "", None).await
-}
-
-async fn modes_as_user(world: World) -> Result<()> {
-    modes(&world, "", Some(1000)).await
-}
-
-async fn modes_in_memory(world: World) -> Result<()> {
-    modes(&world, "Memory", None).await
-}
-
-async fn modes_in_memory_as_user(world: World) -> Result<()> {
-    modes(&world, "Memory", Some(1000)).await
 }
 
 async fn shared(world: World) -> Result<()> {

@@ -35,10 +35,22 @@ pub(crate) fn rows() -> Vec<Row> {
             from_log
         ),
         row!(
+            11,
+            "no more than 2 KiB are taken from the log",
+            Any,
+            much_from_log
+        ),
+        row!(
             12,
             "a termination message is taken from the file",
             Any,
             from_file
+        ),
+        row!(
+            12,
+            "no more than 4 KiB are taken from the file",
+            Any,
+            much_from_file
         ),
         row!(
             13,
@@ -138,6 +150,26 @@ async fn from_log(world: World) -> Result<()> {
         lines.len() == 80 && lines.last() == Some(&"DONE"),
         "{message:?}"
     );
+    Ok(())
+}
+
+async fn much_from_log(world: World) -> Result<()> {
+    let main = json!({
+        "command": ["sh", "-c", "for i in $(seq 50); do printf '%0100d\\n' $i; done; exit 1"],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    });
+    let (_, message) = message(&world, main).await?;
+    ensure!(
+        message.len() == 2048 && message.ends_with("50\n"),
+        "{message:?}"
+    );
+    Ok(())
+}
+
+async fn much_from_file(world: World) -> Result<()> {
+    let script = "printf '%05000d' 7 > $KUBEWRIGHT_ROOT/dev/termination-log";
+    let (_, message) = message(&world, json!({"command": ["sh", "-c", script]})).await?;
+    ensure!(message.len() == 4096, "{} bytes", message.len());
     Ok(())
 }
 

@@ -19,6 +19,12 @@ pub(crate) fn rows() -> Vec<Row> {
             Any,
             post_start_fails
         ),
+        row!(
+            30,
+            "a container's postStart hook comes before the next container",
+            Any,
+            post_start_before_next
+        ),
         row!(31, "a postStart http hook is run", Any, post_start_http),
         row!(32, "a preStop exec hook is run", Any, pre_stop_exec),
         row!(33, "a preStop http hook is run", Any, pre_stop_http),
@@ -78,6 +84,29 @@ async fn post_start_exec(world: World) -> Result<()> {
     let spec = json!({"volumes": [{"name": "shared", "emptyDir": {}}], "containers": [container]});
     world.pod("p", spec).await?;
     world.printed("p", "main", "hook").await?;
+    Ok(())
+}
+
+async fn post_start_before_next(world: World) -> Result<()> {
+    let mounts = json!([{"name": "v", "mountPath": "/v"}]);
+    let hook = "sleep 1; touch $KUBEWRIGHT_ROOT/v/hooked";
+    let first = json!({
+        "name": "first",
+        "command": ["sh", "-c", OBEYS],
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", hook]}}},
+        "volumeMounts": mounts,
+    });
+    let next = "test -e $KUBEWRIGHT_ROOT/v/hooked && echo hooked; exec sleep 1000";
+    let next = json!({"name": "next", "command": ["sh", "-c", next], "volumeMounts": mounts});
+    let volumes = json!([{"name": "v", "emptyDir": {}}]);
+    world
+        .pod(
+            "p",
+            json!({"volumes": volumes, "containers": [first, next]}),
+        )
+        .await?;
+    world.ready("p").await?;
+    world.printed("p", "next", "hooked").await?;
     Ok(())
 }
 

@@ -15,6 +15,12 @@ pub(crate) fn rows() -> Vec<Row> {
             Any,
             managed_hosts
         ),
+        row!(
+            39,
+            "a pod in the network of the host has its hosts file",
+            Any,
+            hosts_of_node
+        ),
         row!(39, "host aliases are in the hosts file", Any, host_aliases),
     ]
 }
@@ -48,6 +54,24 @@ async fn managed_hosts(world: World) -> Result<()> {
     );
     ensure!(hosts.contains(&format!("{ip}\tp")), "{hosts}");
     ensure!(world.log("p", "own").await? == "own content\n");
+    Ok(())
+}
+
+async fn hosts_of_node(world: World) -> Result<()> {
+    let spec = json!({
+        "restartPolicy": "Never",
+        "hostNetwork": true,
+        "hostAliases": [{"ip": "123.45.67.89", "hostnames": ["foo"]}],
+        "containers": [{"command": ["sh", "-c", HOSTS]}],
+    });
+    world.pod("p", spec).await?;
+    let hosts = world.output_of("p").await?;
+    let head = "# Kubernetes-managed hosts file (host network).";
+    ensure!(hosts.starts_with(head), "{hosts}");
+    for line in std::fs::read_to_string("/etc/hosts")?.lines() {
+        ensure!(hosts.contains(line), "{line:?} is not in {hosts}");
+    }
+    ensure!(hosts.contains("123.45.67.89\tfoo"), "{hosts}");
     Ok(())
 }
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube_client::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::restart::agent_acts;
 use crate::table::{Row, row};
 use crate::world::{World, container, ended, is_over, is_ready, phase};
 
@@ -107,31 +109,35 @@ async fn grace_shrinks(world: World) -> Result<()> {
 
 /// Pods are deleted while they are being started; none of them may say that it succeeded.
 async fn never_success(world: World) -> Result<()> {
-    for index in 0..12u64 {
-        let name = format!("p-{index}");
-        let spec = json!({"restartPolicy": "Never", "containers": [{"command": ["false"]}]});
-        world.pod(&name, spec).await?;
-        tokio::time::sleep(Duration::from_millis(index * 40)).await;
-        world.delete(&name, None).await?;
-        let watched = world.watch(&name, "nothing", |pod| {
-            if let Some((code, _, _)) = ended(pod, "main") {
-                ensure!(
-                    code != 0,
-                    "success was told of a container that always fails"
-                );
-            }
-            ensure!(
-                phase(pod) != "Succeeded",
-                "success was told of a pod that always fails"
-            );
-            Ok(false)
-        });
-        match watched.await {
-            Err(error) if error.to_string().contains("success was told") => bail!(error),
-            _ => world.gone(&name).await?,
-        }
-    }
+    let pods = (0..12).map(|index| never_succeeds(&world, index));
+    try_join_all(pods).await?;
     Ok(())
+}
+
+/// The pod of an index, which is deleted the later the higher that is.
+async fn never_succeeds(world: &World, index: u64) -> Result<()> {
+    let name = format!("p-{index}");
+    let spec = json!({"restartPolicy": "Never", "containers": [{"command": ["false"]}]});
+    world.pod(&name, spec).await?;
+    tokio::time::sleep(Duration::from_millis(index * 100)).await;
+    world.delete(&name, None).await?;
+    let watched = world.watch(&name, "nothing", |pod| {
+        if let Some((code, _, _)) = ended(pod, "main") {
+            ensure!(
+                code != 0,
+                "success was told of a container that always fails"
+            );
+        }
+        ensure!(
+            phase(pod) != "Succeeded",
+            "success was told of a pod that always fails"
+        );
+        Ok(false)
+    });
+    match watched.await {
+        Err(error) if error.to_string().contains("success was told") => bail!(error),
+        _ => world.gone(&name).await,
+    }
 }
 
 async fn one_sandbox(world: World) -> Result<()> {
@@ -140,8 +146,13 @@ async fn one_sandbox(world: World) -> Result<()> {
     ensure!(phase(&pod) == "Succeeded" && !is_ready(&pod));
     let uid = pod.metadata.uid.clone().unwrap_or_default();
     ensure!(container(&pod, "main").is_some());
-    // Longer than a look at the pod takes to come again.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // It is looked at once more, and another pod comes and runs meanwhile.
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {"changed": "yes"}}}));
+    world
+        .api::<Pod>()
+        .patch("p", &PatchParams::default(), &patch)
+        .await?;
+    agent_acts(&world).await?;
     ensure!(world.node.sandboxes(&uid).await?.len() <= 1);
     Ok(())
 }

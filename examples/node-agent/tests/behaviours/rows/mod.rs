@@ -18,6 +18,7 @@ mod probes;
 mod restart;
 mod running;
 mod security;
+mod sidecar_ends;
 mod sidecars;
 mod static_pods;
 mod streams;
@@ -47,6 +48,7 @@ pub(crate) fn all() -> Vec<Row> {
     rows.extend(restart::rows());
     rows.extend(security::rows());
     rows.extend(sidecars::rows());
+    rows.extend(sidecar_ends::rows());
     rows.extend(static_pods::rows());
     rows.extend(streams::rows());
     rows.sort_by_key(|row| row.number);

@@ -1,7 +1,5 @@
 //! The node, and what it says of itself.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
@@ -33,13 +31,18 @@ async fn lease(world: World) -> Result<()> {
     let spec = get_lease(&world).await?.spec.context("it has a spec")?;
     ensure!(spec.holder_identity.as_deref() == Some(world.node.name()));
     ensure!(spec.lease_duration_seconds == Some(world.node.lease_seconds()));
-    let first = spec.renew_time.context("it was renewed")?.0;
+    renewed(&world).await
+}
+
+/// Waits until the lease is renewed once more.
+async fn renewed(world: &World) -> Result<()> {
+    let renewed_at = async || {
+        let spec = get_lease(world).await?.spec.unwrap_or_default();
+        anyhow::Ok(spec.renew_time.map(|time| time.0))
+    };
+    let first = renewed_at().await?.context("it was renewed")?;
     eventually("the lease is renewed", async || {
-        let spec = get_lease(&world).await?.spec.unwrap_or_default();
-        Ok(spec
-            .renew_time
-            .is_some_and(|time| time.0 > first)
-            .then_some(()))
+        Ok(renewed_at().await?.filter(|at| *at > first).map(|_| ()))
     })
     .await
 }
@@ -72,11 +75,14 @@ async fn rare(world: World) -> Result<()> {
         Ok(is_ready(&node).then_some(node))
     });
     ready.await?;
-    // Other behaviours may bring images, which are part of the status: it is quiet some time.
+    // Other behaviours may bring images, which are part of the status: it is quiet some time. Its
+    // lease is renewed meanwhile.
     let mut last = None;
     for _ in 0..10 {
         let before = get_node(&world).await?;
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        for _ in 0..2 {
+            renewed(&world).await?;
+        }
         let after = get_node(&world).await?;
         if after.metadata.resource_version == before.metadata.resource_version {
             return Ok(());

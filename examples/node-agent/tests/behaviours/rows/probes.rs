@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use crate::fixture::ASKED;
 use crate::table::{Row, row};
-use crate::world::{FIXTURE, World, container, is_ready, is_running, restarts};
+use crate::world::{FIXTURE, World, container, eventually, is_ready, is_running, restarts};
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
@@ -93,6 +94,12 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         row!(
             28,
+            "a startup probe that succeeds enables the liveness probe",
+            Any,
+            startup_enables
+        ),
+        row!(
+            28,
             "a startup probe that fails restarts",
             Any,
             startup_restarts
@@ -113,8 +120,41 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// How long nothing must happen where nothing is to happen: several periods of a probe.
-const QUIET: Duration = Duration::from_secs(5);
+/// How often something is asked before it is taken for sure that nothing comes of it.
+const OFTEN: usize = 4;
+
+/// A command that is counted, and then comes to this.
+fn counted(comes_to: &str) -> Value {
+    let script = format!("echo {ASKED} >> $KUBEWRIGHT_ROOT/v/asked; {comes_to}");
+    json!({"exec": {"command": ["sh", "-c", script]}})
+}
+
+/// A container that prints when a [`counted`] command is asked.
+fn counting() -> Value {
+    let script = "cd $KUBEWRIGHT_ROOT/v; touch asked; exec tail -n +1 -f asked";
+    let mut container = shell(script);
+    container["volumeMounts"] = json!([{"name": "v", "mountPath": "/v"}]);
+    container
+}
+
+/// Creates a pod of one container, with a volume that it may mount.
+async fn pod(world: &World, main: Value) -> Result<()> {
+    let volumes = json!([{"name": "v", "emptyDir": {}}]);
+    world
+        .pod("p", json!({"volumes": volumes, "containers": [main]}))
+        .await?;
+    Ok(())
+}
+
+/// Waits until the container was asked often.
+async fn asked_often(world: &World) -> Result<()> {
+    eventually("the container was asked often", async || {
+        let log = world.log("p", "main").await.unwrap_or_default();
+        let times = log.lines().filter(|line| *line == ASKED).count();
+        Ok((times >= OFTEN).then_some(()))
+    })
+    .await
+}
 
 fn with(mut container: Value, kind: &str, mut probe: Value) -> Value {
     for (name, value) in [
@@ -151,11 +191,8 @@ async fn restarted(world: &World, main: Value) -> Result<()> {
 }
 
 async fn not_restarted(world: &World, main: Value) -> Result<()> {
-    world.pod("p", json!({"containers": [main]})).await?;
-    world
-        .until("p", "it runs", |pod| is_running(pod, "main"))
-        .await?;
-    sleep(QUIET).await;
+    pod(world, main).await?;
+    asked_often(world).await?;
     let pod = world.get("p").await?;
     ensure!(restarts(&pod, "main") == 0 && is_running(&pod, "main"));
     Ok(())
@@ -192,11 +229,10 @@ async fn initial_delay(world: World) -> Result<()> {
 }
 
 async fn never_ready(world: World) -> Result<()> {
-    let probe = json!({"exec": {"command": ["false"]}});
-    let main = with(shell("exec sleep 1000"), "readinessProbe", probe);
-    world.pod("p", json!({"containers": [main]})).await?;
+    let main = with(counting(), "readinessProbe", counted("false"));
+    pod(&world, main).await?;
     world.event("p", "Unhealthy").await?;
-    sleep(QUIET).await;
+    asked_often(&world).await?;
     let pod = world.get("p").await?;
     ensure!(!is_ready(&pod) && restarts(&pod, "main") == 0 && is_running(&pod, "main"));
     Ok(())
@@ -240,12 +276,7 @@ async fn restarted_by_grpc(world: World) -> Result<()> {
 }
 
 async fn not_restarted_by_exec(world: World) -> Result<()> {
-    let probe = json!({"exec": {"command": ["true"]}});
-    not_restarted(
-        &world,
-        with(shell("exec sleep 1000"), "livenessProbe", probe),
-    )
-    .await
+    not_restarted(&world, with(counting(), "livenessProbe", counted("true"))).await
 }
 
 async fn not_restarted_by_tcp(world: World) -> Result<()> {
@@ -302,10 +333,31 @@ async fn only_grows(world: World) -> Result<()> {
 }
 
 async fn startup_delays(world: World) -> Result<()> {
-    let startup = json!({"exec": {"command": ["false"]}, "failureThreshold": 60});
+    let mut startup = counted("false");
+    startup["failureThreshold"] = json!(60);
     let liveness = json!({"exec": {"command": ["false"]}});
-    let main = with(shell("exec sleep 1000"), "startupProbe", startup);
+    let main = with(counting(), "startupProbe", startup);
     not_restarted(&world, with(main, "livenessProbe", liveness)).await
+}
+
+async fn startup_enables(world: World) -> Result<()> {
+    // It has started by the time that it is unhealthy.
+    let startup = json!({"exec": {"command": ["sh", "-c", "test -e $KUBEWRIGHT_ROOT/v/asked"]}, "failureThreshold": 60});
+    let liveness = json!({"exec": {"command": ["false"]}});
+    let main = with(counting(), "startupProbe", startup);
+    pod(&world, with(main, "livenessProbe", liveness)).await?;
+    let mut had_started = false;
+    world
+        .watch("p", "it was restarted", |pod: &Pod| {
+            had_started |= container(pod, "main").and_then(|it| it.started) == Some(true);
+            ensure!(
+                restarts(pod, "main") == 0 || had_started,
+                "it had not started"
+            );
+            Ok(restarts(pod, "main") > 0)
+        })
+        .await?;
+    Ok(())
 }
 
 async fn startup_restarts(world: World) -> Result<()> {

@@ -1,7 +1,5 @@
 //! An agent that is started again finds what it left.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube_client::api::{Patch, PatchParams};
@@ -23,10 +21,24 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         row!(
             50,
-            "a pod that had ended and was deleted meanwhile is removed",
+            "a pod that had ended and was deleted meanwhile goes once nobody holds it, and leaves nothing",
             Any,
             Alone,
             terminated_and_deleted
+        ),
+        row!(
+            50,
+            "a pod that the node cannot take and that came and was deleted meanwhile is removed",
+            Any,
+            Alone,
+            inadmissible_and_deleted
+        ),
+        row!(
+            50,
+            "a pod that runs and that the node cannot take any more is ended",
+            Any,
+            Alone,
+            inadmissible_by_now
         ),
         row!(
             51,
@@ -74,11 +86,8 @@ fn id(pod: &Pod) -> Option<String> {
     container(pod, "main").and_then(|status| status.container_id.clone())
 }
 
-/// How old a container is that keeps what was said of it when the agent is started again.
-const OLDER_THAN_AGENT: Duration = Duration::from_secs(11);
-
-/// Waits until the agent that was started again has acted on pods: one that is new runs.
-async fn agent_acts(world: &World) -> Result<()> {
+/// Waits until the agent has acted on pods: one that is new runs.
+pub(super) async fn agent_acts(world: &World) -> Result<()> {
     world.pod("canary", sleeper()).await?;
     world.ready("canary").await?;
     Ok(())
@@ -110,14 +119,84 @@ async fn terminated_are_accounted(world: World) -> Result<()> {
 }
 
 async fn terminated_and_deleted(world: World) -> Result<()> {
-    world.script("p", "true").await?;
+    let metadata = json!({"finalizers": ["example.com/stay"]});
+    let spec = json!({"restartPolicy": "Never", "containers": [{"command": ["true"]}]});
+    world.pod_with("p", metadata, spec).await?;
     let pod = world.until("p", "it has ended", is_over).await?;
     world.node.stop_agent().await?;
     world.delete("p", None).await?;
-    // One that has ended needs nobody's leave to go.
-    world.gone("p").await?;
     world.node.start_agent().await?;
-    cleaned_up(&world, &pod.metadata.uid.context("it has a uid")?).await
+    agent_acts(&world).await?;
+    let uid = pod.metadata.uid.context("it has a uid")?;
+    let pod = world.get("p").await?;
+    ensure!(pod.metadata.deletion_timestamp.is_some() && phase(&pod) == "Succeeded");
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    world
+        .api::<Pod>()
+        .patch("p", &PatchParams::default(), &patch)
+        .await?;
+    world.gone("p").await?;
+    cleaned_up(&world, &uid).await
+}
+
+async fn inadmissible_and_deleted(world: World) -> Result<()> {
+    world.node.stop_agent().await?;
+    let mut spec = sleeper();
+    spec["nodeSelector"] = json!({"example.com/none": "here"});
+    spec["terminationGracePeriodSeconds"] = json!(30);
+    world.pod("p", spec).await?;
+    world.delete("p", None).await?;
+    // Somebody has to say that nothing of it runs.
+    ensure!(world.get("p").await?.metadata.deletion_timestamp.is_some());
+    world.node.start_agent().await?;
+    world.gone("p").await
+}
+
+async fn inadmissible_by_now(world: World) -> Result<()> {
+    label_node(&world, json!("here")).await?;
+    let mut spec = sleeper();
+    spec["nodeSelector"] = json!({"example.com/label": "here"});
+    // The agent hears of the label in its own time.
+    let taken = async || {
+        let there = world.api::<Pod>().get_opt("p").await?;
+        if there.as_ref().is_none_or(is_over) {
+            if there.is_some() {
+                world.delete("p", Some(0)).await?;
+                world.gone("p").await?;
+            }
+            world.pod("p", spec.clone()).await?;
+        }
+        Ok(there.filter(is_ready))
+    };
+    let pod = eventually("the node takes the pod", taken).await?;
+    world.node.stop_agent().await?;
+    label_node(&world, json!(null)).await?;
+    world.node.start_agent().await?;
+    let pod = {
+        let uid = pod.metadata.uid;
+        let ended = world.until("p", "it has failed", is_over).await?;
+        ensure!(ended.metadata.uid == uid);
+        ended
+    };
+    let reason = pod.status.as_ref().and_then(|status| status.reason.clone());
+    ensure!(
+        phase(&pod) == "Failed" && reason.as_deref() == Some("NodeAffinity"),
+        "{reason:?}"
+    );
+    eventually("its container has ended", async || {
+        Ok((!world.node.runs("p").await?).then_some(()))
+    })
+    .await
+}
+
+/// Sets a label of the node, or removes it.
+async fn label_node(world: &World, value: Value) -> Result<()> {
+    let patch = Patch::Merge(json!({"metadata": {"labels": {"example.com/label": value}}}));
+    let nodes = kube_client::Api::<k8s_openapi::api::core::v1::Node>::all(world.client.clone());
+    nodes
+        .patch(world.node.name(), &PatchParams::default(), &patch)
+        .await?;
+    Ok(())
 }
 
 async fn init_stays_done(world: World) -> Result<()> {
@@ -152,8 +231,6 @@ async fn nothing_changes(world: World) -> Result<()> {
     world.pod("probed", json!({"containers": [probed]})).await?;
     let before = [world.ready("p").await?, world.ready("probed").await?];
     let process = world.node.processes().await?;
-    // Of younger containers their probes are asked first.
-    tokio::time::sleep(OLDER_THAN_AGENT).await;
     world.node.stop_agent().await?;
     world.node.start_agent().await?;
     agent_acts(&world).await?;

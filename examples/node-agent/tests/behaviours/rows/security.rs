@@ -49,6 +49,18 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         row!(
             42,
+            "privileges may be gained where that is allowed",
+            Isolation,
+            escalation
+        ),
+        row!(
+            42,
+            "privileges may be gained where nothing is said of it",
+            Isolation,
+            escalation_by_default
+        ),
+        row!(
+            42,
             "capabilities are added and dropped",
             Isolation,
             capabilities
@@ -135,6 +147,19 @@ async fn no_escalation(world: World) -> Result<()> {
     let context = json!({"allowPrivilegeEscalation": false, "runAsUser": 1000});
     let printed = printed(&world, context, NO_NEW_PRIVILEGES).await?;
     ensure!(printed == "1", "{printed:?}");
+    Ok(())
+}
+
+async fn escalation(world: World) -> Result<()> {
+    let context = json!({"allowPrivilegeEscalation": true, "runAsUser": 1000});
+    let printed = printed(&world, context, NO_NEW_PRIVILEGES).await?;
+    ensure!(printed == "0", "{printed:?}");
+    Ok(())
+}
+
+async fn escalation_by_default(world: World) -> Result<()> {
+    let printed = printed(&world, json!({"runAsUser": 1000}), NO_NEW_PRIVILEGES).await?;
+    ensure!(printed == "0", "{printed:?}");
     Ok(())
 }
 

@@ -1,16 +1,18 @@
-//! Init containers that keep running.
+//! Init containers that keep running: how they start, and how they are started again.
 
-use anyhow::{Result, ensure};
-use futures::{AsyncBufReadExt as _, StreamExt as _};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube_client::api::LogParams;
+use kube_client::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::table::{Row, row};
-use crate::world::{World, condition, ended, is_over, is_running, phase, restarts};
+use super::restart::agent_acts;
+use crate::table::{On, Place, Row, row};
+use crate::world::{
+    World, condition, container, ended, is_over, is_ready, is_running, phase, restarts,
+};
 
 pub(crate) fn rows() -> Vec<Row> {
-    vec![
+    let mut rows = vec![
         row!(
             56,
             "sidecars start one after the other, each with its startup probe",
@@ -28,18 +30,6 @@ pub(crate) fn rows() -> Vec<Row> {
             "a pod succeeds though its sidecar failed",
             Any,
             succeeds
-        ),
-        row!(
-            56,
-            "sidecars end after the others, in reverse order",
-            Any,
-            reverse_end
-        ),
-        row!(
-            56,
-            "a sidecar that ends is started again, whatever the policy",
-            Any,
-            restarted
         ),
         row!(
             56,
@@ -65,14 +55,70 @@ pub(crate) fn rows() -> Vec<Row> {
             Any,
             init_fails
         ),
-    ]
+        row!(
+            56,
+            "a sidecar serves the init containers after it",
+            Any,
+            serves_init
+        ),
+        row!(
+            56,
+            "a sidecar's postStart hook comes before what comes after it",
+            Any,
+            post_start_first
+        ),
+        row!(
+            56,
+            "a sidecar that fails at first keeps the others waiting until it starts",
+            Any,
+            starts_in_the_end
+        ),
+        row!(
+            56,
+            "a pod of policy OnFailure restarts its own container and leaves the sidecar alone",
+            Any,
+            main_restarts_alone
+        ),
+        row!(
+            56,
+            "a new image of a sidecar restarts it alone",
+            Any,
+            new_image
+        ),
+        row!(
+            56,
+            "a pod that has lost its sandbox starts anew, sidecars before the others",
+            Any,
+            lost_sandbox
+        ),
+        row!(
+            56,
+            "an agent that is started again leaves sidecars alone",
+            Any,
+            Alone,
+            adopted
+        ),
+    ];
+    for policy in ["Always", "OnFailure", "Never"] {
+        for (ends, code) in [("succeeds", 0), ("fails", 1)] {
+            rows.push(Row {
+                number: 56,
+                name: format!("a sidecar that {ends} is started again in a pod of policy {policy}"),
+                run: Box::new(move |world| Box::pin(restarted(world, policy, code))),
+                on: On::Any,
+                place: Place::Shared,
+            });
+        }
+    }
+    rows
 }
 
-fn sidecar(name: &str, script: &str) -> Value {
+pub(super) fn sidecar(name: &str, script: &str) -> Value {
     json!({"name": name, "restartPolicy": "Always", "command": ["sh", "-c", script]})
 }
 
-const OBEYS: &str = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
+/// Ends as soon as it is told to.
+pub(super) const OBEYS: &str = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
 
 async fn serial_start(world: World) -> Result<()> {
     let started = |after: f64| {
@@ -102,23 +148,24 @@ async fn serial_start(world: World) -> Result<()> {
 }
 
 async fn runs_on(world: World) -> Result<()> {
-    let init = json!({"name": "later", "command": ["sleep", "2"]});
+    let until = |file: &str| {
+        let script = format!("while [ ! -e $KUBEWRIGHT_ROOT/v/{file} ]; do sleep 0.05; done");
+        json!(["sh", "-c", script])
+    };
     let spec = json!({
         "restartPolicy": "Never",
-        "initContainers": [sidecar("side", OBEYS), init],
-        "containers": [{"command": ["sleep", "2"]}],
+        "initContainers": [sidecar("side", OBEYS), {"name": "later", "command": until("first")}],
+        "containers": [{"command": until("second")}],
     });
-    world.pod("p", spec).await?;
-    let (mut with_init, mut with_main) = (false, false);
-    let pod = world.watch("p", "it has ended", |pod: &Pod| {
-        let side = is_running(pod, "side");
-        with_init |= side && is_running(pod, "later");
-        with_main |= side && is_running(pod, "main");
-        Ok(is_over(pod))
-    });
-    let pod = pod.await?;
-    ensure!(phase(&pod) == "Succeeded" && with_init && with_main);
-    ensure!(restarts(&pod, "side") == 0);
+    world.pod("p", sharing(spec)).await?;
+    for (name, file) in [("later", "first"), ("main", "second")] {
+        let both = |pod: &Pod| is_running(pod, "side") && is_running(pod, name);
+        world.until("p", "both run", both).await?;
+        let touch = format!("touch $KUBEWRIGHT_ROOT/v/{file}");
+        world.exec_in("p", "side", &["sh", "-c", &touch]).await?;
+    }
+    let pod = world.until("p", "it has ended", is_over).await?;
+    ensure!(phase(&pod) == "Succeeded" && restarts(&pod, "side") == 0);
     Ok(())
 }
 
@@ -136,50 +183,16 @@ async fn succeeds(world: World) -> Result<()> {
     Ok(())
 }
 
-async fn reverse_end(world: World) -> Result<()> {
-    // Each tells the next in a file when it ends.
-    let says = |name: &str| {
-        format!(
-            "trap 'echo {name} >> $KUBEWRIGHT_ROOT/v/order; exit 0' TERM; while :; do sleep 0.05; done"
-        )
-    };
-    let mount = json!([{"name": "v", "mountPath": "/v"}]);
-    let (mut first, mut second) = (sidecar("first", ""), sidecar("second", &says("second")));
-    // The last one to end prints what it finds.
-    let last = "trap 'cat $KUBEWRIGHT_ROOT/v/order; echo first; exit 0' TERM; while :; do sleep 0.05; done";
-    first["command"] = json!(["sh", "-c", last]);
-    first["volumeMounts"] = mount.clone();
-    second["volumeMounts"] = mount.clone();
+async fn restarted(world: World, policy: &str, code: u8) -> Result<()> {
+    // It has started before it ends for the first time, or nothing else would start.
+    let side = format!("while [ ! -e $KUBEWRIGHT_ROOT/v/up ]; do sleep 0.05; done; exit {code}");
+    let main = format!("touch $KUBEWRIGHT_ROOT/v/up; {OBEYS}");
     let spec = json!({
-        "terminationGracePeriodSeconds": 20,
-        "volumes": [{"name": "v", "emptyDir": {}}],
-        "initContainers": [first, second],
-        "containers": [{"command": ["sh", "-c", says("main")], "volumeMounts": mount}],
+        "restartPolicy": policy,
+        "initContainers": [sidecar("side", &side)],
+        "containers": [{"command": ["sh", "-c", main]}],
     });
-    world.pod("p", spec).await?;
-    world.ready("p").await?;
-    let params = LogParams {
-        container: Some("first".to_owned()),
-        follow: true,
-        ..LogParams::default()
-    };
-    let mut lines = world.api::<Pod>().log_stream("p", &params).await?.lines();
-    world.delete("p", None).await?;
-    let mut order = Vec::new();
-    while let Some(line) = lines.next().await {
-        order.push(line?);
-    }
-    ensure!(order == ["main", "second", "first"], "{order:?}");
-    world.gone("p").await
-}
-
-async fn restarted(world: World) -> Result<()> {
-    let spec = json!({
-        "restartPolicy": "Never",
-        "initContainers": [sidecar("side", "sleep 0.3; exit 1")],
-        "containers": [{"command": ["sh", "-c", OBEYS]}],
-    });
-    world.pod("p", spec).await?;
+    world.pod("p", sharing(spec)).await?;
     let pod = world.until("p", "the sidecar was restarted", |pod| {
         restarts(pod, "side") >= 2
     });
@@ -257,5 +270,177 @@ async fn init_fails(world: World) -> Result<()> {
         "the sidecar was ended: {:?}",
         pod.status
     );
+    Ok(())
+}
+
+/// A volume that all containers of a pod have at `/v`.
+pub(super) fn sharing(mut spec: Value) -> Value {
+    spec["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
+    for list in ["initContainers", "containers"] {
+        for container in spec[list].as_array_mut().into_iter().flatten() {
+            container["volumeMounts"] = json!([{"name": "v", "mountPath": "/v"}]);
+        }
+    }
+    spec
+}
+
+/// A probe that asks a shell, every second.
+pub(super) fn asks(script: &str) -> Value {
+    json!({"exec": {"command": ["sh", "-c", script]}, "periodSeconds": 1, "timeoutSeconds": 5})
+}
+
+fn id(pod: &Pod, name: &str) -> Option<String> {
+    container(pod, name).and_then(|status| status.container_id.clone())
+}
+
+async fn serves_init(world: World) -> Result<()> {
+    let up = format!("touch $KUBEWRIGHT_ROOT/v/up; {OBEYS}");
+    let mut side = sidecar("side", &up);
+    side["startupProbe"] = asks("test -e $KUBEWRIGHT_ROOT/v/up");
+    let init = json!({"name": "later", "command": ["sh", "-c", "test -e $KUBEWRIGHT_ROOT/v/up"]});
+    let spec = json!({
+        "restartPolicy": "Never",
+        "initContainers": [side, init],
+        "containers": [{"command": ["true"]}],
+    });
+    world.pod("p", sharing(spec)).await?;
+    let pod = world.until("p", "it has ended", is_over).await?;
+    ensure!(phase(&pod) == "Succeeded" && ended(&pod, "later").is_some());
+    Ok(())
+}
+
+async fn post_start_first(world: World) -> Result<()> {
+    let mut side = sidecar("side", OBEYS);
+    let hook = "sleep 1; touch $KUBEWRIGHT_ROOT/v/hooked";
+    side["lifecycle"] = json!({"postStart": {"exec": {"command": ["sh", "-c", hook]}}});
+    let init =
+        json!({"name": "later", "command": ["sh", "-c", "test -e $KUBEWRIGHT_ROOT/v/hooked"]});
+    let spec = json!({
+        "restartPolicy": "Never",
+        "initContainers": [side, init],
+        "containers": [{"command": ["true"]}],
+    });
+    world.pod("p", sharing(spec)).await?;
+    let pod = world.until("p", "it has ended", is_over).await?;
+    ensure!(phase(&pod) == "Succeeded", "{:?}", pod.status);
+    Ok(())
+}
+
+async fn starts_in_the_end(world: World) -> Result<()> {
+    let script = format!(
+        "cd $KUBEWRIGHT_ROOT/v; echo x >> count; \
+         if [ $(wc -l < count) -lt 3 ]; then exit 1; fi; touch up; {OBEYS}"
+    );
+    let mut side = sidecar("side", &script);
+    side["startupProbe"] = asks("test -e $KUBEWRIGHT_ROOT/v/up");
+    let spec = json!({
+        "restartPolicy": "Never",
+        "initContainers": [side],
+        "containers": [{"command": ["sh", "-c", OBEYS]}],
+    });
+    world.pod("p", sharing(spec)).await?;
+    let mut too_early = false;
+    let pod = world.watch("p", "it is ready", |pod: &Pod| {
+        too_early |= is_running(pod, "main") && restarts(pod, "side") < 2;
+        Ok(is_ready(pod))
+    });
+    let pod = pod.await?;
+    ensure!(!too_early && restarts(&pod, "side") == 2);
+    Ok(())
+}
+
+async fn main_restarts_alone(world: World) -> Result<()> {
+    let spec = json!({
+        "restartPolicy": "OnFailure",
+        "initContainers": [sidecar("side", OBEYS)],
+        "containers": [{"command": ["sh", "-c", "sleep 0.3; exit 1"]}],
+    });
+    world.pod("p", spec).await?;
+    let restarted = |pod: &Pod| restarts(pod, "main") >= 2;
+    let pod = world.until("p", "it was restarted", restarted).await?;
+    ensure!(is_running(&pod, "side") && restarts(&pod, "side") == 0);
+    Ok(())
+}
+
+async fn new_image(world: World) -> Result<()> {
+    let spec = json!({
+        "initContainers": [sidecar("side", OBEYS)],
+        "containers": [{"command": ["sh", "-c", OBEYS]}],
+    });
+    world.pod("p", spec).await?;
+    let before = world.ready("p").await?;
+    let other = json!([{"name": "side", "image": "localhost/busybox:2"}]);
+    let patch = Patch::Strategic(json!({"spec": {"initContainers": other}}));
+    let params = PatchParams::default();
+    world.api::<Pod>().patch("p", &params, &patch).await?;
+    let replaced = |pod: &Pod| restarts(pod, "side") == 1 && is_ready(pod);
+    let after = world.until("p", "it was replaced", replaced).await?;
+    ensure!(id(&before, "side") != id(&after, "side"));
+    ensure!(id(&before, "main") == id(&after, "main") && restarts(&after, "main") == 0);
+    Ok(())
+}
+
+/// When a container was started last.
+fn started_at(pod: &Pod, name: &str) -> Option<jiff::Timestamp> {
+    let state = container(pod, name)?.state.clone()?;
+    let running = state.running.and_then(|running| running.started_at);
+    let ended = state.terminated.and_then(|ended| ended.started_at);
+    running.or(ended).map(|at| at.0)
+}
+
+async fn lost_sandbox(world: World) -> Result<()> {
+    let script = "echo x >> $KUBEWRIGHT_ROOT/v/inits";
+    let init = json!({"name": "first", "command": ["sh", "-c", script]});
+    let spec = json!({
+        "initContainers": [init, sidecar("side", OBEYS)],
+        "containers": [{"command": ["sh", "-c", OBEYS]}],
+    });
+    world.pod("p", sharing(spec)).await?;
+    let before = world.ready("p").await?;
+    world
+        .node
+        .stop_sandboxes(before.metadata.uid.as_deref().context("it has a uid")?)
+        .await?;
+    // Containers may be started again before it is seen that their sandbox has gone with them.
+    let is_new = |pod: &Pod, name| id(pod, name) != id(&before, name) && is_running(pod, name);
+    let anew = |pod: &Pod| {
+        let init = ["first", "side", "main"].map(|name| started_at(pod, name));
+        let in_order = init[0] <= init[1] && init[1] <= init[2];
+        is_new(pod, "side")
+            && is_new(pod, "main")
+            && in_order
+            && is_ready(pod)
+            && id(pod, "first") != id(&before, "first")
+    };
+    world.until("p", "all run anew, in order", anew).await?;
+    let inits = world
+        .exec("p", &["sh", "-c", "cat $KUBEWRIGHT_ROOT/v/inits"])
+        .await?;
+    ensure!(inits == "x\nx\n", "{inits:?}");
+    Ok(())
+}
+
+async fn adopted(world: World) -> Result<()> {
+    let mut side = sidecar("side", OBEYS);
+    side["startupProbe"] = asks("true");
+    let script = "echo x >> $KUBEWRIGHT_ROOT/v/inits";
+    let init = json!({"name": "later", "command": ["sh", "-c", script]});
+    let spec = json!({
+        "initContainers": [side, init],
+        "containers": [{"command": ["sh", "-c", OBEYS]}],
+    });
+    world.pod("p", sharing(spec)).await?;
+    let before = world.ready("p").await?;
+    world.node.stop_agent().await?;
+    world.node.start_agent().await?;
+    agent_acts(&world).await?;
+    let after = world.ready("p").await?;
+    for name in ["side", "main"] {
+        ensure!(id(&before, name) == id(&after, name) && restarts(&after, name) == 0);
+    }
+    let inits = world
+        .exec("p", &["sh", "-c", "cat $KUBEWRIGHT_ROOT/v/inits"])
+        .await?;
+    ensure!(inits == "x\n", "{inits:?}");
     Ok(())
 }

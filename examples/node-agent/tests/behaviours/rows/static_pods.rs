@@ -57,6 +57,12 @@ pub(crate) fn rows() -> Vec<Row> {
             no_mirror_meanwhile
         ),
         row!(
+            49,
+            "a static pod that changes again and again while it is ended runs as it was last",
+            Any,
+            changed_again_and_again
+        ),
+        row!(
             57,
             "an agent alone runs static pods, and follows their files",
             Any,
@@ -240,15 +246,45 @@ async fn no_mirror_meanwhile(world: World) -> Result<()> {
     };
     // It may be gone already; what matters is that it does not come again.
     let _ = api.delete(&pod.mirror(), &force).await;
-    let end = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < end {
-        ensure!(
-            api.get_opt(&pod.mirror()).await?.is_none(),
-            "the mirror came again"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let mirror = pod.mirror();
+    eventually("its container has ended", async || {
+        let there = api.get_opt(&mirror).await?;
+        ensure!(there.is_none(), "the mirror came again");
+        let runs = world.node.runs(&mirror).await?;
+        Ok((!runs).then_some(()))
+    })
+    .await
+}
+
+async fn changed_again_and_again(world: World) -> Result<()> {
+    let pod = Static::new(&world, "s");
+    pod.write(SLOW, 20)?;
+    let before = pod.ready().await?;
+    // Each time it is another pod, and only the last of them is to run: the first takes its time.
+    for number in 0..10 {
+        let seen = world.node.seen_static(&pod.name).await?;
+        pod.write(&format!("exec sleep {}", 2000 + number), 1)?;
+        eventually("the agent has seen the change", async || {
+            let now = world.node.seen_static(&pod.name).await?;
+            Ok((now != seen).then_some(()))
+        })
+        .await?;
     }
-    Ok(())
+    pod.write(STAYS, 1)?;
+    let last = |pod: &Pod| {
+        let spec = pod.spec.as_ref();
+        let command = spec.and_then(|spec| spec.containers[0].command.as_ref());
+        command.is_some_and(|command| command[2] == STAYS)
+    };
+    let mirror = pod.mirror();
+    let after = eventually("the last one runs", async || {
+        let there = world.api::<Pod>().get_opt(&mirror).await?;
+        Ok(there.filter(|pod| is_ready(pod) && last(pod)))
+    });
+    let after = after.await?;
+    ensure!(id(&after) != id(&before));
+    pod.remove()?;
+    world.gone(&pod.mirror()).await
 }
 
 async fn standalone(world: World) -> Result<()> {

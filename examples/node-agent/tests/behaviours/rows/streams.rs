@@ -1,14 +1,19 @@
 //! Commands in containers, and logs, over websockets.
 
 use anyhow::{Result, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use futures::{AsyncBufReadExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube_client::api::{AttachParams, LogParams};
+use kubewright_streaming::StreamOptions;
+use kubewright_streaming::client::{Received, Transport};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use crate::table::{Row, row};
-use crate::world::{FIXTURE, World};
+use crate::world::{DEADLINE, FIXTURE, World};
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
@@ -23,6 +28,25 @@ pub(crate) fn rows() -> Vec<Row> {
             "what a command is sent and prints passes whole, and its exit code is told",
             Any,
             streams
+        ),
+        row!(
+            46,
+            "a command's input ends, over SPDY",
+            Any,
+            input_ends_over_spdy
+        ),
+        row!(
+            46,
+            "a command's input ends, over a websocket of version 5",
+            NoIsolation,
+            input_ends_over_websocket
+        ),
+        row!(46, "logs are read over websockets", Any, websocket_logs),
+        row!(
+            46,
+            "logs are followed over websockets until the container ends",
+            Any,
+            websocket_follow
         ),
         row!(46, "logs are read over http, whole and in part", Any, logs),
         row!(
@@ -106,6 +130,76 @@ async fn streams(world: World) -> Result<()> {
         code.and_then(|cause| cause.message.as_deref()) == Some("3"),
         "{causes:?}"
     );
+    Ok(())
+}
+
+/// Counts what it is sent; it has to be told that there is no more.
+const COUNTS: &str = "command=wc&command=-c&stdin=true&stdout=true&container=main";
+
+async fn input_ends(world: &World, transport: Transport) -> Result<()> {
+    sleeper(world).await?;
+    let options = StreamOptions {
+        stdin: true,
+        stdout: true,
+        ..StreamOptions::default()
+    };
+    let dial = world.dial(&format!("pods/p/exec?{COUNTS}")).await?;
+    let mut command = dial.command(transport, options).await?;
+    let mut stdin = command.stdin.take().expect("it was asked for");
+    stdin.write_all(&[b'x'; 70_000]).await?;
+    stdin.shutdown().await?;
+    drop(stdin);
+    let output = timeout(DEADLINE, command.output()).await??;
+    let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    ensure!(printed == "70000", "{output:?}");
+    ensure!(output.status.contains("Success"), "{output:?}");
+    Ok(())
+}
+
+async fn input_ends_over_spdy(world: World) -> Result<()> {
+    input_ends(&world, Transport::SPDY).await
+}
+
+async fn input_ends_over_websocket(world: World) -> Result<()> {
+    input_ends(&world, Transport::WEBSOCKET).await
+}
+
+/// What comes of a log over a websocket, without the message that says that it begins.
+async fn received(world: &World, query: &str, protocol: &'static str) -> Result<String> {
+    let dial = world.dial(&format!("pods/p/log?{query}")).await?;
+    let mut messages = dial.messages(protocol).await?;
+    let mut log = String::new();
+    let read = async {
+        while let Some(message) = messages.next().await? {
+            match message {
+                Received::Binary(bytes) => log.push_str(std::str::from_utf8(&bytes)?),
+                Received::Text(text) => {
+                    let bytes = BASE64_STANDARD.decode(text)?;
+                    log.push_str(std::str::from_utf8(&bytes)?);
+                }
+            }
+        }
+        anyhow::Ok(())
+    };
+    timeout(DEADLINE, read).await??;
+    Ok(log)
+}
+
+async fn websocket_logs(world: World) -> Result<()> {
+    world.output("p", "echo container is alive").await?;
+    for protocol in ["", "binary.k8s.io", "base64.binary.k8s.io"] {
+        let log = received(&world, "container=main", protocol).await?;
+        ensure!(log == "container is alive\n", "{protocol}: {log:?}");
+    }
+    Ok(())
+}
+
+async fn websocket_follow(world: World) -> Result<()> {
+    let script = "for i in 1 2 3; do echo line $i; sleep 0.3; done";
+    world.script("p", script).await?;
+    world.printed("p", "main", "line 1").await?;
+    let log = received(&world, "follow=true", "binary.k8s.io").await?;
+    ensure!(log == "line 1\nline 2\nline 3\n", "{log:?}");
     Ok(())
 }
 
