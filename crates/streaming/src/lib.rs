@@ -130,7 +130,7 @@ pub mod client;
 pub use config::StreamingConfig;
 pub use error::Error;
 pub use handle::StreamingHandle;
-pub use one_way::OneWay;
+pub use one_way::{Answer, OneWay};
 pub use request::{AttachRequest, ExecRequest, InvalidRequest, PortForwardRequest, StreamOptions};
 pub use runtime::{
     ByteReader, ByteStream, ByteWriter, ExitStatus, RuntimeError, Stdio, StreamingRuntime,

@@ -42,9 +42,7 @@ impl OneWay {
     /// # Errors
     ///
     /// The answer that refuses, with upstream's status and text.
-    pub fn negotiate(
-        headers: &HeaderMap,
-    ) -> Result<(Self, Response<Full<Bytes>>), Box<Response<Full<Bytes>>>> {
+    pub fn negotiate(headers: &HeaderMap) -> Result<(Self, Answer), Box<Answer>> {
         let (name, answer) = websocket(headers, &ONE_WAY)?;
         let base64 = name.starts_with("base64.");
         Ok((Self { base64 }, answer))
@@ -118,5 +116,8 @@ impl OneWay {
         }
     }
 }
+
+/// An answer of a few words, or of none.
+pub type Answer = Response<Full<Bytes>>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

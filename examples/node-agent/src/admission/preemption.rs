@@ -148,10 +148,10 @@ fn left(lacking: &[Lack], without: &[&Candidate]) -> Vec<Lack> {
 /// Those of the pods that give what is lacking, each time the one that gives most of what is left.
 ///
 /// Answers to kubelet's `getPodsToPreemptByDistance`.
-fn nearest<'c>(
-    mut pods: Vec<&'c Candidate>,
+fn nearest(
+    mut pods: Vec<&Candidate>,
     mut lacking: Vec<Lack>,
-) -> Result<Vec<&'c Candidate>, Rejection> {
+) -> Result<Vec<&Candidate>, Rejection> {
     let mut chosen = Vec::new();
     while !lacking.is_empty() {
         let order = |one: &&Candidate, other: &&Candidate| {

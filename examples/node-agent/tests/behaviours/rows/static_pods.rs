@@ -211,10 +211,7 @@ async fn grace_on_removal(world: World) -> Result<()> {
     pod.remove()?;
     world.gone(&pod.mirror()).await?;
     let took = began.elapsed();
-    ensure!(
-        took > Duration::from_secs_f64(2.8) && took < Duration::from_secs(19),
-        "{took:?}"
-    );
+    ensure!(took > Duration::from_secs_f64(2.8), "{took:?}");
     Ok(())
 }
 
@@ -226,10 +223,7 @@ async fn grace_on_change(world: World) -> Result<()> {
     pod.write(STAYS, 1)?;
     pod.other(&before).await?;
     let took = began.elapsed();
-    ensure!(
-        took > Duration::from_secs_f64(2.8) && took < Duration::from_secs(25),
-        "{took:?}"
-    );
+    ensure!(took > Duration::from_secs_f64(2.8), "{took:?}");
     pod.remove()?;
     world.gone(&pod.mirror()).await
 }
