@@ -29,6 +29,7 @@ use crate::record::{ContainerRecord, SandboxRecord};
 use crate::{Error, durable};
 
 pub(crate) const RECORD: &str = "record.json";
+pub(crate) const STARTING: &str = "starting";
 pub(crate) const STARTED: &str = "started.json";
 pub(crate) const EXIT: &str = "exit.json";
 pub(crate) const LOCK: &str = "lock";

@@ -16,7 +16,7 @@ use crate::process::ProcessTable;
 use crate::record::{ContainerRecord, Exit, SandboxRecord, Started};
 use crate::shim::wire::{Reply, Request};
 use crate::shim_client::ShimClient;
-use crate::store::{EXIT, Found, LOCK, STARTED};
+use crate::store::{EXIT, Found, LOCK, STARTED, STARTING};
 use crate::{Error, durable};
 
 /// How often a shim is looked for that does not answer.
@@ -134,7 +134,7 @@ impl Core {
         loop {
             // The order matters: a shim writes down the end before it lets go of the lock.
             let is_locked = is_locked(&directory);
-            let was_started = directory.join(LOCK).exists();
+            let has_begun = directory.join(STARTING).exists();
             let started: Option<Started> =
                 durable::read_if_any(&directory.join(STARTED)).unwrap_or_default();
             match durable::read_if_any(&directory.join(EXIT)) {
@@ -147,7 +147,8 @@ impl Core {
             match started {
                 Some(started) if is_locked => return Life::Running(started),
                 None if is_locked && Instant::now() < deadline => sleep(INTERVAL).await,
-                None if !was_started => return Life::Created,
+                // The runtime was killed before there was a shim, if it had begun at all.
+                None if !is_locked && !has_begun => return Life::Created,
                 started => {
                     let (shim, at) = started.map_or((0, 0), |it| (it.shim, it.started_at));
                     let container = Container::new(record.clone(), directory, Life::Created);

@@ -1,5 +1,6 @@
 //! The life of a shim: start the container, serve until it ends, write down how.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use super::spawn::{Streams, spawn};
 use super::wire::SOCKET;
 use crate::durable;
 use crate::record::{ContainerRecord, Exit, Outcome, Started};
-use crate::store::{EXIT, RECORD, STARTED, nanoseconds};
+use crate::store::{EXIT, RECORD, STARTED, STARTING, nanoseconds};
 
 /// How long output may still come when all processes of the container are gone: somebody else may
 /// hold its streams.
@@ -113,6 +114,8 @@ fn start(clock: &Clock) -> Result<(Arc<Running>, Parts, JoinSet<()>), String> {
         let what = what.to_owned();
         move |error: io::Error| format!("{what}: {error}")
     };
+    // From here on nobody but this shim may start it.
+    File::create(STARTING).map_err(failed(STARTING))?;
     let record: ContainerRecord = durable::read(Path::new(RECORD)).map_err(failed(RECORD))?;
     let log = match &record.log_path {
         Some(path) => Some(LogFile::open(path).map_err(failed(&path.display().to_string()))?),

@@ -82,6 +82,25 @@ async fn a_runtime_finds_what_the_one_before_it_left() {
     host.end().await;
 }
 
+/// It never ran, so it has not ended.
+#[tokio::test]
+async fn a_runtime_that_is_killed_before_it_started_a_shim_leaves_a_container_to_be_started() {
+    let mut host = Host::start().await;
+    let sandbox = host.sandbox("web").await;
+    let created = host.create(&sandbox, container("job", "exit 3")).await;
+    let id = created.unwrap();
+    let lock = host.container_dir(&id).join("lock");
+    host.processes.close().await;
+    // This is all that it did of the start.
+    std::fs::write(lock, "").unwrap();
+    host.reopen().await;
+    let state = host.status(&id).await.state();
+    assert_eq!(state, ContainerState::ContainerCreated);
+    host.runtime.start_container(&id).await.unwrap();
+    assert_eq!(host.exited(&id).await.exit_code, 3);
+    host.end().await;
+}
+
 #[tokio::test]
 async fn a_runtime_that_is_just_dropped_leaves_its_containers_to_the_next() {
     let host = Host::start().await;
