@@ -59,6 +59,8 @@ pub(crate) enum Happened {
 struct Notes {
     on_disk: Containers,
     containers: BTreeMap<String, Known>,
+    /// As they were last told, by uid.
+    pods: BTreeMap<String, Pod>,
     ended_pods: BTreeMap<String, String>,
     restarts: BTreeMap<(String, String), i32>,
     faults: BTreeSet<String>,
@@ -76,6 +78,7 @@ impl Notes {
         Self {
             on_disk,
             containers: BTreeMap::new(),
+            pods: BTreeMap::new(),
             ended_pods: BTreeMap::new(),
             restarts: BTreeMap::new(),
             faults: BTreeSet::new(),
@@ -85,7 +88,7 @@ impl Notes {
     /// Looks at all containers, and says what happened to them since.
     fn look(&mut self) -> Vec<Happened> {
         let mut happened = Vec::new();
-        let ids = self.on_disk.ids();
+        let ids: BTreeSet<_> = self.on_disk.ids().into_iter().collect();
         for (id, known) in &mut self.containers {
             if !known.is_removed && !ids.contains(id) {
                 known.is_removed = true;
@@ -147,8 +150,12 @@ impl Notes {
         containers.any(|it| it.was_started)
     }
 
-    /// A pod is so, at the API.
-    fn pod(&mut self, pod: &Pod) {
+    /// A pod is so, at the API; says what happened to containers since somebody looked.
+    fn pod(&mut self, pod: &Pod) -> Vec<Happened> {
+        let states = statuses(pod).flat_map(|status| [&status.state, &status.last_state]);
+        let mut ends = states.flatten().filter(|state| state.terminated.is_some());
+        // Nothing is said of how a container ended before it has.
+        let happened = ends.next().map_or_else(Vec::new, |_| self.look());
         let name = pod.metadata.name.clone().unwrap_or_default();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let phase = phase(pod);
@@ -181,6 +188,8 @@ impl Notes {
                 self.faults.insert(format!("pod {name}: {lie:#}"));
             }
         }
+        self.pods.insert(uid, pod.clone());
+        happened
     }
 
     /// Fails if a status says of how a container ended what is not so.
@@ -220,6 +229,8 @@ impl Notes {
     fn pod_gone(&mut self, pod: &Pod) {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let uid = uid_on_node(pod);
+        self.pods
+            .remove(pod.metadata.uid.as_deref().unwrap_or_default());
         // A mirror comes again.
         let is_mirror = Some(&uid) != pod.metadata.uid.as_ref();
         let left = self.on_disk.running(&uid);
@@ -260,6 +271,12 @@ impl Audit {
         let faults: Vec<_> = faults.into_iter().collect();
         ensure!(faults.is_empty(), "{}", faults.join("\n"));
         Ok(())
+    }
+
+    /// How many pods are so, as far as was told: nobody has to ask for all of them for that.
+    pub(crate) fn count(&self, is_so: impl Fn(&Pod) -> bool) -> usize {
+        let notes = self.notes.lock();
+        notes.pods.values().filter(|pod| is_so(pod)).count()
     }
 
     /// How often the containers of a pod have been started.
@@ -324,10 +341,7 @@ async fn watch(
             let happened = match event? {
                 WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
                     version = pod.metadata.resource_version.clone().unwrap_or_default();
-                    let mut notes = notes.lock();
-                    // Nothing is said of a container before it is so.
-                    let happened = notes.look();
-                    notes.pod(&pod);
+                    let happened = notes.lock().pod(&pod);
                     [happened, vec![Happened::PodWritten]].concat()
                 }
                 WatchEvent::Deleted(pod) => {

@@ -102,7 +102,11 @@ pub(crate) async fn a_hundred_megabytes() -> Result<()> {
             let now = sizes(&logs);
             most.largest = most.largest.max(now.largest);
             most.all = most.all.max(now.all);
-            let text = pods.logs("writer", &tail(1)).await?;
+            let text = match pods.logs("writer", &tail(1)).await {
+                // The server's patience has an end on machines that do much else.
+                Err(error) if error.to_string().contains("handshake timeout") => continue,
+                text => text?,
+            };
             reads += 1;
             match text.trim() {
                 // A new file may just have no line.
@@ -130,7 +134,9 @@ pub(crate) async fn a_hundred_megabytes() -> Result<()> {
         anyhow::Ok(start.elapsed())
     };
     let all = async { tokio::try_join!(following, looking, coming, beating) };
-    let all = timeout(DEADLINE, all).await.context("not over in time")??;
+    let all = timeout(DEADLINE, Box::pin(all))
+        .await
+        .context("not over in time")??;
     let ((seen, took), (most, reads), came, beat) = all;
 
     let settled = async || Ok(is_settled(&logs)?.then_some(()));

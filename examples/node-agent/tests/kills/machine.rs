@@ -26,7 +26,7 @@ use crate::program::Program;
 use crate::roles;
 
 /// How long anything may take that has no bound of its own.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(100);
 
 /// The namespace of all pods here.
 pub(crate) const NAMESPACE: &str = "kills";

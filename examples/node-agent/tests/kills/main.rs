@@ -35,7 +35,7 @@ use tokio::time::timeout;
 const THREADS: usize = 4;
 
 /// How long one may take.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(450);
 
 fn main() -> ExitCode {
     roles::main_if_asked();
