@@ -16,7 +16,7 @@ use crate::world::World;
 const THREADS: usize = 12;
 
 /// How long one may take.
-const LIMIT: Duration = Duration::from_secs(150);
+const LIMIT: Duration = Duration::from_secs(400);
 
 /// What runs the containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

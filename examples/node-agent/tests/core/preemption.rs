@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 const CLUSTER_CRITICAL: i32 = 2_000_000_000;
 const NODE_CRITICAL: i32 = 2_000_001_000;
 
-/// A pod of a name that asks for so much, in thousandths of a processor and mebibytes.
+/// A pod of a name and a priority.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "resources are written in place"
+)]
 fn pod(name: &str, priority: i32, resources: Value) -> Pod {
     serde_json::from_value(json!({
         "metadata": {"uid": name, "name": name, "namespace": "ns"},
@@ -47,6 +51,14 @@ fn known(name: &str) -> Pod {
 
 /// How much is lacking: thousandths of a processor, mebibytes, pods.
 type Lack = (i64, i64, i64);
+
+/// Who comes, who is there, what is lacking, and who makes room.
+type Case = (
+    &'static str,
+    &'static [&'static str],
+    Lack,
+    Option<&'static [&'static str]>,
+);
 
 /// Has a pod come to a node that is full but for so much less than it asks for; the names of those
 /// that make room, or why there is none.
@@ -100,15 +112,14 @@ fn preempt(
 
 #[test]
 fn get_pods_to_preempt() {
-    let all = [
+    const ALL: [&str; 5] = [
         "bestEffort",
         "burstable",
         "high-request-burstable",
         "guaranteed",
         "high-request-guaranteed",
     ];
-    // Who comes, who is there, what is lacking, and who makes room.
-    let cases: [(&str, &[&str], Lack, Option<&[&str]>); 13] = [
+    let cases: [Case; 13] = [
         ("cluster-critical", &[], (0, 0, 0), Some(&[])),
         ("cluster-critical", &[], (0, 0, 1), None),
         (
@@ -144,13 +155,13 @@ fn get_pods_to_preempt() {
         ),
         (
             "cluster-critical",
-            &all,
+            &ALL,
             (350, 350, 0),
             Some(&["burstable", "high-request-burstable"]),
         ),
         (
             "cluster-critical",
-            &all,
+            &ALL,
             (0, 550, 0),
             Some(&["high-request-burstable", "high-request-guaranteed"]),
         ),

@@ -440,7 +440,13 @@ fn allow_pod_start() {
 fn allow_static_pod_start() {
     // Whether one has started, those that wait in order, and those of them that are ended; then
     // which of those that wait may start.
-    let cases: [(bool, &[&str], &[&str], Option<&str>); 7] = [
+    type Case = (
+        bool,
+        &'static [&'static str],
+        &'static [&'static str],
+        Option<&'static str>,
+    );
+    let cases: [Case; 7] = [
         (false, &["1"], &[], Some("1")),
         (false, &["1", "2"], &[], Some("1")),
         (false, &["1", "2", "3"], &["1"], Some("2")),

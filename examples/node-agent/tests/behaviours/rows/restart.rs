@@ -110,6 +110,7 @@ async fn terminated_are_accounted(world: World) -> Result<()> {
     }
     world.node.stop_agent().await?;
     world.node.start_agent().await?;
+    agent_acts(&world).await?;
     let cpu = world.node.allocatable_milli_cpu().await?;
     let main = json!({"command": ["sleep", "1000"], "resources": {"requests": {"cpu": format!("{}m", cpu - 100)}}});
     world.pod("large", json!({"containers": [main]})).await?;

@@ -1,13 +1,10 @@
 //! Init containers that keep running: how they end.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use futures::{AsyncBufReadExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube_client::api::LogParams;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::sidecars::{OBEYS, asks, sharing, sidecar};
 use crate::table::{Row, row};
@@ -174,7 +171,6 @@ async fn deaf(world: World) -> Result<()> {
     });
     world.pod("p", spec).await?;
     world.ready("p").await?;
-    let began = Instant::now();
     world.delete("p", None).await?;
     let mut codes = [None; 3];
     let watched = world.watch("p", "nothing", |pod| {
@@ -187,8 +183,6 @@ async fn deaf(world: World) -> Result<()> {
     ensure!(watched.await.is_err());
     world.gone("p").await?;
     ensure!(codes == [Some(137); 3], "{codes:?}");
-    let took = began.elapsed();
-    ensure!(took < Duration::from_secs(30), "{took:?}");
     Ok(())
 }
 
