@@ -176,6 +176,11 @@ impl FakeRuntime {
         shared.state.images.insert(image.id.clone(), image);
     }
 
+    /// How many images are on the node.
+    pub fn image_count(&self) -> usize {
+        self.inner.shared.lock().state.images.len()
+    }
+
     /// What the runtime says of its readiness: `RuntimeReady`, `NetworkReady` or another condition.
     pub fn set_condition(&self, condition: v1::RuntimeCondition) {
         let mut shared = self.inner.shared.lock();
@@ -260,7 +265,8 @@ impl FakeRuntime {
                 .filter(|container| state.subject(&container.status.id) == subject)
                 .max_by_key(|container| {
                     let attempt = container.status.metadata.as_ref().map(|data| data.attempt);
-                    (container.status.created_at, attempt)
+                    // The clock may have been set back meanwhile.
+                    (attempt, container.status.created_at)
                 })
                 .map(|container| container.status.clone())
         })
