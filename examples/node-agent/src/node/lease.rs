@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
@@ -20,6 +20,8 @@ const TRIES: u32 = 5;
 /// Which part of its duration a lease is renewed after, and by how much later, at most.
 const RENEWAL: f64 = 0.25;
 const JITTER: f64 = 0.04;
+/// What the wire tells apart.
+const TICK: SignedDuration = SignedDuration::from_micros(1);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(7);
 
@@ -70,6 +72,9 @@ pub struct NodeLease {
 }
 
 /// The lease that comes after another, or the first one.
+///
+/// Its time is later than the one before, whatever the clock shows: those who watch over nodes take
+/// a lease for renewed if its time has grown, and a clock that was set back makes no node dead.
 pub fn renewed(
     base: Option<&Lease>,
     config: &LeaseConfig,
@@ -90,7 +95,9 @@ pub fn renewed(
         let seconds = i32::try_from(config.duration.as_secs()).unwrap_or(i32::MAX);
         spec.lease_duration_seconds = Some(seconds);
     }
-    spec.renew_time = Some(MicroTime(now));
+    let before = spec.renew_time.as_ref().map(|time| time.0);
+    let later = before.and_then(|before| before.checked_add(TICK).ok());
+    spec.renew_time = Some(MicroTime(now.max(later.unwrap_or(now))));
     if let Some(owner) = owner {
         lease.metadata.owner_references = Some(vec![owner]);
     }

@@ -108,9 +108,17 @@ fn new_node_lease() {
     let next = renewed(Some(&base), &config, Some(owner), at(1));
     assert_eq!(next.metadata.resource_version.as_deref(), Some("7"));
     assert_eq!(next.metadata.owner_references.as_ref().unwrap().len(), 1);
-    let (spec, before) = (next.spec.unwrap(), base.spec.unwrap());
+    let (spec, before) = (next.spec.clone().unwrap(), base.spec.unwrap());
     assert_eq!(spec.lease_duration_seconds, Some(10));
     assert!(spec.renew_time > before.renew_time);
+
+    // The clock was set back: it is later all the same.
+    let late = renewed(Some(&next), &config, None, at(-7200));
+    let later = renewed(Some(&late), &config, None, at(-7190));
+    let times = [&next, &late, &later].map(|it| it.spec.clone().unwrap().renew_time);
+    assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+    let caught_up = renewed(Some(&later), &config, None, at(2)).spec.unwrap();
+    assert_eq!(caught_up.renew_time.unwrap().0, at(2));
 }
 
 #[tokio::test(start_paused = true)]
