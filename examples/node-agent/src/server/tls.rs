@@ -125,7 +125,8 @@ pub(super) fn client_of(connection: &ServerConnection) -> Option<User> {
     (!name.is_empty()).then_some(user)
 }
 
-/// Whether both files are there and belong together, and the certificate has not expired.
+/// Whether both files are there and belong together, and the certificate is of this time: one that was
+/// signed by a clock that went wrong may begin too late.
 fn is_valid(files: &TlsFiles, now: Timestamp) -> bool {
     let (Ok(certificate), Ok(key)) = (
         CertificateDer::from_pem_file(&files.certificate),
@@ -134,7 +135,9 @@ fn is_valid(files: &TlsFiles, now: Timestamp) -> bool {
         return false;
     };
     let is_current = X509Certificate::from_der(&certificate).is_ok_and(|(_, certificate)| {
-        certificate.validity().not_after.timestamp() > now.as_second()
+        let validity = certificate.validity();
+        let now = now.as_second();
+        (validity.not_before.timestamp()..validity.not_after.timestamp()).contains(&now)
     });
     // An agent that ends between the two files leaves a new key beside an old certificate.
     let provider = rustls::crypto::ring::default_provider();

@@ -1,6 +1,7 @@
 //! What the API answers, apart from logs and streams.
 
 use http::StatusCode;
+use kubewright_clock::Clock;
 use node_agent::server::PATHS;
 
 use crate::host::{Asked, FakeHost, UID};
@@ -189,6 +190,12 @@ async fn a_certificate_that_the_agent_signed_is_kept() {
         std::fs::read_to_string(directory.join("kubelet.crt")).unwrap()
     };
     let pki = directory.path().join("pki");
+    // One that was signed when the clock was years ahead is trusted by nobody, and made anew.
+    let early = Served::with(FakeHost::default(), open(), |options| {
+        options.pki_dir = pki.clone();
+        options.clock = Clock::starting_at("2090-01-01T00:00:00Z".parse().unwrap());
+    });
+    early.await.stop().await;
     let first = certificate(pki.clone()).await;
     assert_eq!(certificate(pki.clone()).await, first);
     // Only the agent reads its key.
