@@ -21,7 +21,8 @@ use crate::runtime::PodRuntime;
 /// - What an event tells of is in the cache before the event is sent.
 /// - A pod that could not be looked at is looked at again with the next list, until that went well;
 ///   its changes are told then.
-/// - If the sync loop does not take events, they are dropped and counted; it never waits for it.
+/// - If the sync loop does not take events, they are dropped and counted, and what has changed in
+///   the pod is told again with the next list; it never waits for it.
 ///
 /// Answers to kubelet's `GenericPLEG` and `EventedPLEG`.
 pub struct PlegDriver<R> {

@@ -19,8 +19,9 @@ pub struct Records {
     failed: BTreeSet<PodUid>,
 }
 
+/// What was last told of a pod.
 #[derive(Clone, Debug)]
-struct Record {
+pub(super) struct Record {
     name: PodName,
     states: PodStates,
 }
@@ -88,6 +89,20 @@ impl Records {
         self.failed.remove(uid);
         let old = self.pods.remove(uid).map(|old| old.states);
         changes(uid, old, &PodStates::default())
+    }
+
+    /// What was last told of a pod, to be [put back](Self::put_back) if what has changed since cannot
+    /// be told.
+    pub(super) fn get(&self, uid: &PodUid) -> Option<Record> {
+        self.pods.get(uid).cloned()
+    }
+
+    /// Nobody was told of the last change of a pod: the next list finds it anew.
+    pub(super) fn put_back(&mut self, uid: PodUid, record: Option<Record>) {
+        match record {
+            Some(record) => self.pods.insert(uid, record),
+            None => self.pods.remove(&uid),
+        };
     }
 
     /// Which pod a container or a sandbox was last seen in.

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::handle::Shared;
+use super::records::Record;
 use super::{LifecycleChange, PodCache, PodLifecycleEvent, Records, Stamp};
 use crate::pod::{PodName, PodUid};
 use crate::runtime::{ObservedPod, PodRuntime};
@@ -51,9 +52,10 @@ impl<R: PodRuntime> Relister<R> {
         let listed = self.runtime.list_pods().await?;
         self.shared.relisted(started);
         for uid in self.records.missing(&listed) {
+            let before = self.records.get(&uid);
             let events = self.records.remove(&uid);
             self.cache.remove(&uid, at);
-            self.send(events);
+            self.send(uid, before, events);
         }
         for inspection in self.inspect(self.records.to_inspect(&listed)).await {
             let Inspection { uid, at, observed } = inspection;
@@ -106,10 +108,11 @@ impl<R: PodRuntime> Relister<R> {
     fn take_in(&mut self, mut observed: ObservedPod, at: Stamp) {
         let uid = observed.uid.clone();
         self.keep_ips(&mut observed);
+        let before = self.records.get(&uid);
         let events = self.records.observe(&observed);
         // Events come after what they tell of.
         self.cache.set(&uid, Ok(Arc::new(observed)), at);
-        self.send(events);
+        self.send(uid, before, events);
     }
 
     /// A pod that ended keeps its addresses: statuses show them until it is deleted.
@@ -123,15 +126,20 @@ impl<R: PodRuntime> Relister<R> {
         }
     }
 
-    fn send(&self, events: Vec<PodLifecycleEvent>) {
+    /// Tells what has changed in a pod since `before`, if there is room for it. What there is none for
+    /// is found again by the next list. Upstream leaves it at that, and the pod waits for its resync.
+    fn send(&mut self, uid: PodUid, before: Option<Record>, events: Vec<PodLifecycleEvent>) {
         let told = events
             .into_iter()
             .filter(|event| event.change != LifecycleChange::Changed);
+        let mut dropped = 0;
         for event in told {
-            if let Err(error) = self.events.try_send(event) {
-                tracing::error!(%error, "dropped a pod lifecycle event");
-                self.shared.count_dropped();
-            }
+            dropped += u64::from(self.events.try_send(event).is_err());
+        }
+        if dropped > 0 {
+            tracing::error!(pod = %uid, dropped, "dropped pod lifecycle events");
+            self.shared.count_dropped(dropped);
+            self.records.put_back(uid, before);
         }
     }
 }

@@ -140,7 +140,11 @@ async fn event_channel_full() {
     let told = rig.relist().await;
     assert_eq!(told, told_at_second()[..4]);
     assert_eq!(rig.pleg.dropped(), 1);
-    // It is not told of again, but it is known.
+    // It is known, and the change of its pod is told again.
+    let late = told_at_second()[4].pod.clone();
+    let of_late = told_at_second().into_iter().filter(|it| it.pod == late);
+    let of_late: Vec<_> = of_late.collect();
+    assert_eq!(rig.relist().await, of_late);
     assert_eq!(rig.relist().await, []);
     assert!(rig.observation("4567").unwrap().unwrap().is_running());
 }
