@@ -2,30 +2,28 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
 
 use crate::status::Eviction;
 
 const REASON: &str = "DeadlineExceeded";
 const MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
 
-/// When a pod is past its deadline, by its `activeDeadlineSeconds` and when it was started by its
-/// status; `None` if it has none, or was not started.
+/// When a pod is past its deadline, by its `activeDeadlineSeconds` and when it was started; `None` if
+/// it has none that anybody lives to see, or was not started.
 ///
 /// What the deadline is comes from the spec each time, since it may be changed.
-pub fn active_deadline(pod: &Pod, started_at: Option<Timestamp>) -> Option<Timestamp> {
+pub fn active_deadline(pod: &Pod, started_at: Option<Instant>) -> Option<Instant> {
     let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
     let allowed = Duration::from_secs(seconds.max(0).cast_unsigned());
-    let allowed = SignedDuration::try_from(allowed).unwrap_or(SignedDuration::MAX);
-    let due = started_at?.checked_add(allowed);
-    Some(due.unwrap_or(Timestamp::MAX))
+    started_at?.checked_add(allowed)
 }
 
 /// Whether a pod is past its deadline.
 ///
 /// Answers to kubelet's `activeDeadlineHandler`.
-pub fn is_past_deadline(pod: &Pod, started_at: Option<Timestamp>, now: Timestamp) -> bool {
+pub fn is_past_deadline(pod: &Pod, started_at: Option<Instant>, now: Instant) -> bool {
     active_deadline(pod, started_at).is_some_and(|due| now >= due)
 }
 
@@ -42,12 +40,10 @@ pub fn deadline_exceeded() -> Eviction {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).unwrap()
-    }
-
     #[test]
     fn active_deadline_handler() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
         let pod = |deadline: Option<i64>| {
             let mut pod = Pod::default();
             pod.spec.get_or_insert_default().active_deadline_seconds = deadline;
@@ -57,7 +53,7 @@ mod tests {
         for (pod, started_at, due) in [
             (pod(Some(10)), Some(at(100)), Some(at(110))),
             (pod(Some(0)), Some(at(100)), Some(at(100))),
-            (pod(Some(i64::MAX)), Some(at(100)), Some(Timestamp::MAX)),
+            (pod(Some(i64::MAX)), Some(at(100)), None),
             (pod(Some(10)), None, None),
             (pod(None), Some(at(100)), None),
             (Pod::default(), Some(at(100)), None),

@@ -31,7 +31,7 @@
 //! - [`environment`], [`network`], [`resources`], [`security`], [`volume`]: all that goes into the
 //!   configuration of a sandbox and its containers, from specs and the [`objects`] they refer to.
 //! - [`eviction`]: how pods are ended before the node runs out of something.
-//! - [`yaml`]: how manifests and configuration files are read.
+//! - [`yaml`]: how manifests and configuration files are read; [`moment`]: what time is measured by.
 //! - [`systemd`]: what the service manager is told.
 //!
 //! # Invariants
@@ -52,6 +52,7 @@ pub mod eviction;
 pub mod gc;
 pub mod log;
 pub mod mirror;
+pub mod moment;
 pub mod network;
 pub mod node;
 pub mod objects;

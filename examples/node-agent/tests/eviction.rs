@@ -7,13 +7,11 @@
 )]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kubewright_clock::Clock;
 use kubewright_cri::Runtime;
 use kubewright_cri::testing::FakeRuntime;
 use node_agent::admission::check_pressure;
@@ -29,12 +27,13 @@ use node_agent::pod::PodUid;
 use node_agent::worker::{Kill, KillCause};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
 const MI: u64 = 1 << 20;
 
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+fn at(seconds: u64) -> Instant {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *BEGIN + Duration::from_secs(seconds)
 }
 
 fn thresholds(list: &[(&str, &str)]) -> BTreeMap<String, Threshold> {
@@ -297,7 +296,6 @@ fn rig(pods: Vec<Arc<Pod>>) -> Rig {
         pressure: pressure.clone(),
         events: recorder,
         node: node_reference("n"),
-        clock: Clock::starting_at(at(0)),
     };
     let manager = EvictionManager::new(parts, &options);
     Rig {

@@ -6,18 +6,16 @@
 )]
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use kubewright_clock::Clock;
 use kubewright_cri::testing::FakeRuntime;
 use kubewright_cri::v1::Image;
 use kubewright_cri::{Error, Runtime};
 use node_agent::event::{EventReceiver, EventRecorder, node_reference};
 use node_agent::gc::{FsUsage, ImageGc, ImageGcError, ImageGcPolicy, ImageHost, ImageRecords};
 use parking_lot::Mutex;
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 use tokio_util::sync::CancellationToken;
 
 fn image(id: &str, size: u64) -> Image {
@@ -39,14 +37,15 @@ fn in_use(ids: &[&str]) -> HashSet<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+fn at(seconds: u64) -> Instant {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *BEGIN + Duration::from_secs(seconds)
 }
 
 const NONE: Duration = Duration::ZERO;
 
 /// The ids of what could go.
-fn unused(records: &ImageRecords, now: i64) -> Vec<String> {
+fn unused(records: &ImageRecords, now: u64) -> Vec<String> {
     let unused = records.unused(NONE, at(now)).into_iter();
     unused.map(|image| image.id).collect()
 }
@@ -238,9 +237,8 @@ fn rig(images: &[&str], available: u64, max_age: Option<Duration>) -> Rig {
         });
     }
     let (recorder, events) = EventRecorder::channel(8);
-    let clock = Clock::starting_at(at(0));
     let node = node_reference("n");
-    let collector = ImageGc::new(host.clone(), policy, recorder, node, clock).unwrap();
+    let collector = ImageGc::new(host.clone(), policy, recorder, node).unwrap();
     Rig {
         host,
         collector,

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
 use kubewright_controller::EventWriter;
 use kubewright_informer::InformerConfig;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::cgroups::Cgroups;
 use super::garbage::Deletions;
@@ -89,7 +89,6 @@ impl Agent {
             node_ip,
             container_logs_dir,
         } = dependencies;
-        let started_at = clock.now();
         let (events, event_driver) = match &clients {
             Some(clients) => {
                 let sink = clients.events.clone();
@@ -124,7 +123,7 @@ impl Agent {
         if !excesses.is_empty() {
             return Err(AgentError::NodeAllocatable(excesses));
         }
-        let initial = initial_node(&facts, &observation, started_at);
+        let initial = initial_node(&facts, &observation, clock.now());
         let node = NodeView::new(
             initial,
             watch.clone(),
@@ -165,22 +164,11 @@ impl Agent {
         });
 
         let (results, probe_updates) = mpsc::channel(WAITING_RESULTS);
-        let kept_after = SignedDuration::try_from(options.readiness_kept_after);
-        let adopted_before = kept_after
-            .ok()
-            .and_then(|it| started_at.checked_sub(it).ok());
-        let adopted_before = adopted_before.unwrap_or(Timestamp::MIN);
-        let probe_options = ProbeOptions {
-            agent_started_at: started_at,
-            adopted_before,
-            seed: options.seed,
-        };
         let (probes, probe_driver) =
-            probes(&runtime, &events, &statuses, results, &clock, probe_options);
+            probes(&runtime, &events, &statuses, results, &clock, options.seed);
         let client = clients.as_ref().map(|clients| clients.main.clone());
         let object_options = ObjectStoreOptions {
             ttl: options.object_ttl,
-            clock: clock.clone(),
             seed: options.seed,
             ..ObjectStoreOptions::default()
         };
@@ -194,7 +182,6 @@ impl Agent {
         let ready = sources.ready();
         let parts = Arc::new(Parts {
             clock: clock.clone(),
-            adopted_before,
             events: events.clone(),
             runtime: runtime_manager,
             health,
@@ -279,11 +266,15 @@ fn probes(
     statuses: &StatusManager,
     results: mpsc::Sender<ProbeUpdate>,
     clock: &kubewright_clock::Clock,
-    options: ProbeOptions,
+    seed: u64,
 ) -> (ProbeManager, ProbeDriver<Targets>) {
     let prober = Prober::new(Targets::new(runtime.clone()), events.clone());
     let statuses = statuses.clone();
     let statuses = Arc::new(move |uid: &crate::pod::PodUid| statuses.status(uid));
+    let options = ProbeOptions {
+        agent_started_at: Some(Instant::now()),
+        seed,
+    };
     ProbeManager::new(prober, statuses, results, clock.clone(), options)
 }
 
@@ -294,7 +285,6 @@ fn workers(parts: &Arc<Parts>, options: &AgentOptions) -> (WorkerPool, WorkerDri
         cache: parts.cache.clone(),
         pleg: on_demand.then(|| parts.pleg.clone()),
         events: parts.events.clone(),
-        clock: parts.clock.clone(),
     };
     let delays = RetryDelays {
         resync: config.sync_frequency,

@@ -107,8 +107,8 @@ pub(super) fn start(
     let images = CriImages::new(parts.images.clone(), parts.runtime.clone());
     let node = node_reference(&config.node_name);
     let image_gc = || {
-        let (events, clock) = (parts.events.clone(), parts.clock.clone());
-        ImageGc::new(images.clone(), policy, events, node.clone(), clock)
+        let events = parts.events.clone();
+        ImageGc::new(images.clone(), policy, events, node.clone())
     };
     // Validation has let the policy through.
     match image_gc().and_then(|periodic| Ok((periodic, image_gc()?))) {
@@ -182,7 +182,6 @@ fn evict(
         pressure: handler.pressure.clone(),
         events: parts.events.clone(),
         node: node_reference(&config.node_name),
-        clock: parts.clock.clone(),
     };
     EvictionManager::new(eviction, &options).run(stop)
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
 
 use super::garbage::{Deletions, UseOfPods};
 use super::parts::Parts;
@@ -107,10 +108,7 @@ impl SyncHandler for Handler {
     }
 
     fn runtime_errors(&self) -> Option<String> {
-        let errors = self
-            .parts
-            .health
-            .runtime_errors(tokio::time::Instant::now());
+        let errors = self.parts.health.runtime_errors(Instant::now());
         (!errors.is_empty()).then(|| errors.join(", "))
     }
 
@@ -120,7 +118,7 @@ impl SyncHandler for Handler {
 
     fn pods_to_sync(&self) -> Vec<Arc<Pod>> {
         let due = self.workers.take_due();
-        let now = self.parts.clock.now();
+        let now = Instant::now();
         // What is asked of each takes locks of its own.
         let pods: Vec<_> = self.parts.pods.lock().pods().cloned().collect();
         let is_wanted = |pod: &Arc<Pod>| {
@@ -288,7 +286,7 @@ impl Handler {
         parts.statuses.set_pod_status(pod, status);
     }
 
-    fn is_past_its_deadline(&self, uid: &PodUid, pod: &Pod, now: jiff::Timestamp) -> bool {
+    fn is_past_its_deadline(&self, uid: &PodUid, pod: &Pod, now: Instant) -> bool {
         let spec = pod.spec.as_ref();
         if spec.is_none_or(|spec| spec.active_deadline_seconds.is_none()) {
             return false;
@@ -296,7 +294,7 @@ impl Handler {
         let Some(status) = self.parts.statuses.status(uid) else {
             return false;
         };
-        let started_at = status.start_time.as_ref().map(|time| time.0);
+        let started_at = self.parts.statuses.started_at(uid);
         !is_phase_terminal(status.phase.as_deref()) && is_past_deadline(pod, started_at, now)
     }
 }

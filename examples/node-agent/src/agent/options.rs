@@ -32,9 +32,6 @@ pub struct AgentOptions {
     pub runtime_period: Duration,
     /// How long config maps and secrets that were read count as new. Default: 1 min.
     pub object_ttl: Duration,
-    /// How much older than the agent a container has to be for what was said of its readiness to
-    /// stay until its probes have answered. Default: 10 s.
-    pub readiness_kept_after: Duration,
     /// Whether the node may be reached at a loopback address only. Default: no.
     pub loopback: Loopback,
     /// A token whose bearer may use the whole API of the agent, beside those whom the API server
@@ -56,7 +53,6 @@ impl Default for AgentOptions {
             cgroup_period: Duration::from_secs(60),
             runtime_period: Duration::from_secs(5),
             object_ttl: Duration::from_secs(60),
-            readiness_kept_after: Duration::from_secs(10),
             loopback: Loopback::Refused,
             shared_token: None,
             seed: 0,

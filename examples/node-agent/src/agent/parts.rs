@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
 use kubewright_clock::Clock;
 use kubewright_cri::Runtime;
@@ -27,8 +26,6 @@ use crate::volume::{Mounter, PodDirectories};
 pub(super) struct Parts {
     pub(super) config: Config,
     pub(super) clock: Clock,
-    /// What runs since before this was found running.
-    pub(super) adopted_before: Timestamp,
     pub(super) events: EventRecorder,
     pub(super) runtime: RuntimeManager,
     pub(super) health: RuntimeHealth,

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::{Observations, Signal};
 use crate::config::Threshold;
@@ -14,9 +14,9 @@ use crate::node::Pressure;
 #[derive(Clone, Debug)]
 pub struct EvictionEngine {
     thresholds: BTreeMap<Signal, Threshold>,
-    transition: SignedDuration,
+    transition: Duration,
     /// When the node was last seen to lack something.
-    last_seen: BTreeMap<Pressure, Timestamp>,
+    last_seen: BTreeMap<Pressure, Instant>,
 }
 
 /// A threshold that was met: there is less than there may be.
@@ -41,14 +41,14 @@ impl EvictionEngine {
             .filter_map(|(name, threshold)| Some((Signal::named(name)?, *threshold)));
         Self {
             thresholds: known.collect(),
-            transition: SignedDuration::try_from(transition).unwrap_or(SignedDuration::MAX),
+            transition,
             last_seen: BTreeMap::new(),
         }
     }
 
     /// Takes in what was seen; the thresholds that are met, in the order in which they are to be
     /// answered.
-    pub fn observe(&mut self, observations: &Observations, now: Timestamp) -> Vec<MetThreshold> {
+    pub fn observe(&mut self, observations: &Observations, now: Instant) -> Vec<MetThreshold> {
         let met: Vec<_> = self.met(observations).collect();
         for met in &met {
             self.last_seen.insert(met.signal.pressure(), now);
@@ -57,10 +57,10 @@ impl EvictionEngine {
     }
 
     /// The conditions that the node is in.
-    pub fn pressures(&self, now: Timestamp) -> BTreeSet<Pressure> {
+    pub fn pressures(&self, now: Instant) -> BTreeSet<Pressure> {
         let last_seen = self.last_seen.iter();
         last_seen
-            .filter(|(_, at)| now.duration_since(**at) < self.transition || now <= **at)
+            .filter(|(_, at)| now <= **at || now.duration_since(**at) < self.transition)
             .map(|(pressure, _)| *pressure)
             .collect()
     }

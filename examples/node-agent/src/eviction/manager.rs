@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
-use kubewright_clock::Clock;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::has_local_storage_limit;
@@ -76,8 +75,6 @@ pub struct EvictionParts<H> {
     pub events: EventRecorder,
     /// The node, as events name it.
     pub node: ObjectReference,
-    /// What the time is.
-    pub clock: Clock,
 }
 
 impl Default for EvictionOptions {
@@ -133,7 +130,7 @@ impl<H: EvictionHost> EvictionManager<H> {
     pub async fn synchronize(&mut self) -> Result<Vec<PodUid>, EvictionError> {
         let mut pods = (self.parts.active_pods)();
         let observations = self.parts.host.observe().await?;
-        let now = self.parts.clock.now();
+        let now = Instant::now();
         let met = self.engine.observe(&observations, now);
         self.parts.pressure.set(self.engine.pressures(now));
 

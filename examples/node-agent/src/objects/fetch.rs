@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use jiff::SignedDuration;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -10,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube_client::api::{Api, PostParams};
 use kube_client::{Client, Resource};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::cache::Fetch;
 use super::tokens::{Issue, IssuedToken};
@@ -60,19 +60,19 @@ pub(super) fn tokens(client: Option<Client>) -> Issue {
             let accounts = Api::<ServiceAccount>::namespaced(client, &reference.namespace);
             let (name, request) = (&reference.service_account, request(&reference));
             let parameters = PostParams::default();
+            let asked_at = Instant::now();
             let issue = accounts.create_token_request(name, &parameters, &request);
             let issued = in_time(issue).await?;
             let status = issued.status.unwrap_or_default();
-            let expires_at = status.expiration_timestamp;
-            let (Some(token), Some(expires_at)) = (status.token, expires_at) else {
+            let Some(token) = status.token else {
                 return Err("the answer has no token".to_owned());
             };
             let seconds = issued.spec.and_then(|spec| spec.expiration_seconds);
             let seconds = seconds.unwrap_or(reference.expiration_seconds);
             Ok(IssuedToken {
                 token,
-                expires_at: expires_at.0,
-                lifetime: SignedDuration::from_secs(seconds),
+                asked_at,
+                lifetime: Duration::from_secs(seconds.max(0).cast_unsigned()),
             })
         };
         issue.boxed()

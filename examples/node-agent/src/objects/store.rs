@@ -8,7 +8,6 @@ use futures::future::{join, join_all};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use kube_client::Client;
 use kubewright_cache::KubeListerWatcher;
-use kubewright_clock::Clock;
 use kubewright_informer::{InformerConfig, SharedInformer};
 use parking_lot::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -48,8 +47,6 @@ pub struct ObjectStoreOptions {
     pub ttl: Duration,
     /// How services are watched. Default: as every informer.
     pub informer: InformerConfig,
-    /// What the life of tokens is measured by. Default: the system's clock.
-    pub clock: Clock,
     /// What chance is made of. Default: 0.
     pub seed: u64,
 }
@@ -79,7 +76,6 @@ impl Default for ObjectStoreOptions {
         Self {
             ttl: Duration::from_secs(60),
             informer: InformerConfig::default(),
-            clock: Clock::system(),
             seed: 0,
         }
     }
@@ -99,7 +95,6 @@ impl ObjectStore {
         let ObjectStoreOptions {
             ttl,
             informer,
-            clock,
             seed,
         } = options;
         let services = match client.clone() {
@@ -112,7 +107,7 @@ impl ObjectStore {
         let shared = Arc::new(Shared {
             config_maps: ObjectCache::new(ttl, fetch::objects(client.clone(), "configmap")),
             secrets: ObjectCache::new(ttl, fetch::objects(client.clone(), "secret")),
-            tokens: TokenCache::new(clock, seed, fetch::tokens(client)),
+            tokens: TokenCache::new(seed, fetch::tokens(client)),
             services,
             pods: Mutex::default(),
         });

@@ -1,28 +1,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, WeakShared};
-use jiff::{SignedDuration, Timestamp};
-use kubewright_clock::Clock;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::{LookupError, TokenReference};
 use crate::pod::PodUid;
 
 /// A token is not used for longer than this without asking for another, however long it is good.
-const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Tokens of one moment are refreshed over this time.
-const MAX_JITTER_MILLIS: i64 = 10_000;
+const MAX_JITTER_MILLIS: u64 = 10_000;
 
 /// A token as the API server issued it.
 #[derive(Clone)]
 pub(super) struct IssuedToken {
     pub(super) token: String,
-    pub(super) expires_at: Timestamp,
+    /// When it was asked for.
+    pub(super) asked_at: Instant,
     /// For how long it was issued.
-    pub(super) lifetime: SignedDuration,
+    pub(super) lifetime: Duration,
 }
 
 /// Asks for a token, or tells why there is none.
@@ -34,7 +35,8 @@ type Token = Result<String, LookupError>;
 /// Tokens of service accounts, kept until they are to be refreshed: after four fifths of their
 /// life, or a day.
 ///
-/// A token whose refresh fails is used as long as it is good, and never after that.
+/// A token whose refresh fails is used as long as it is good, and never after that. How old it is
+/// says the clock that nobody sets; the API server's need not show what the agent's does.
 ///
 /// Answers to `token.Manager` of Kubernetes 1.36. Cheap to clone; clones are the same.
 #[derive(Clone)]
@@ -44,7 +46,6 @@ pub(super) struct TokenCache {
 
 struct Shared {
     issue: Issue,
-    clock: Clock,
     state: Mutex<State>,
 }
 
@@ -60,7 +61,7 @@ struct Entry {
 }
 
 impl TokenCache {
-    pub(super) fn new(clock: Clock, seed: u64, issue: Issue) -> Self {
+    pub(super) fn new(seed: u64, issue: Issue) -> Self {
         let state = State {
             entries: HashMap::new(),
             random: fastrand::Rng::with_seed(seed),
@@ -68,7 +69,6 @@ impl TokenCache {
         Self {
             shared: Arc::new(Shared {
                 issue,
-                clock,
                 state: Mutex::new(state),
             }),
         }
@@ -77,7 +77,7 @@ impl TokenCache {
     /// A token that is good, and was not issued too long ago if another could be had.
     pub(super) async fn get(&self, reference: &TokenReference) -> Token {
         let flight = {
-            let now = self.shared.clock.now();
+            let now = Instant::now();
             let mut state = self.shared.state.lock();
             let State { entries, random } = &mut *state;
             let entry = entries.entry(reference.clone()).or_default();
@@ -105,7 +105,7 @@ impl TokenCache {
 
     /// Forgets what is good for nothing any more.
     pub(super) fn sweep(&self) {
-        let now = self.shared.clock.now();
+        let now = Instant::now();
         let mut state = self.shared.state.lock();
         state.entries.retain(|_, entry| {
             let is_good = entry.kept.as_ref().is_some_and(|it| !it.is_expired(now));
@@ -131,7 +131,7 @@ impl TokenCache {
 
 impl Shared {
     fn land(&self, reference: &TokenReference, issued: Result<IssuedToken, String>) -> Token {
-        let now = self.clock.now();
+        let now = Instant::now();
         let mut state = self.state.lock();
         let entry = state.entries.get_mut(reference);
         match issued {
@@ -169,18 +169,20 @@ impl Shared {
 }
 
 impl IssuedToken {
-    fn is_expired(&self, now: Timestamp) -> bool {
-        now >= self.expires_at
+    fn is_expired(&self, now: Instant) -> bool {
+        self.age(now) >= self.lifetime
     }
 
     /// Whether another one is to be asked for.
-    fn is_due(&self, now: Timestamp, jitter: SignedDuration) -> bool {
-        let left = self.expires_at.duration_since(now);
-        let age = self.lifetime.saturating_sub(left);
-        left < (self.lifetime / 5).saturating_add(jitter) || age > MAX_AGE.saturating_sub(jitter)
+    fn is_due(&self, now: Instant, jitter: Duration) -> bool {
+        self.age(now) + jitter > (self.lifetime / 5 * 4).min(MAX_AGE)
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        now.duration_since(self.asked_at)
     }
 }
 
-fn jitter(random: &mut fastrand::Rng) -> SignedDuration {
-    SignedDuration::from_millis(random.i64(0..MAX_JITTER_MILLIS))
+fn jitter(random: &mut fastrand::Rng) -> Duration {
+    Duration::from_millis(random.u64(0..MAX_JITTER_MILLIS))
 }

@@ -1,30 +1,38 @@
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus, Probe};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus, Probe};
+use tokio::time::Instant;
 
 use super::target::seconds;
 use super::{ProbeKind, ProbeOutcome};
+use crate::moment::Moment;
 use crate::pod::{ContainerKind, PodContainer, RestartPolicy, is_deleting, is_phase_terminal};
 use crate::runtime::ContainerId;
 
 /// What one probe of one container does next, and what it makes of the answers.
 ///
 /// Each period it [looks](Self::look) at the pod; if it is to probe, the answer is
-/// [counted](Self::count). Answers to `worker.doProbe` of Kubernetes 1.36.
+/// [counted](Self::count). How long a container runs is measured by the clock that nobody sets, from
+/// when it was started; when that was, the runtime says, and it was not before the last look.
+/// Answers to `worker.doProbe` of Kubernetes 1.36.
 #[derive(Clone, Debug)]
 pub struct ProbeEngine {
     kind: ProbeKind,
     name: String,
-    initial_delay: SignedDuration,
+    initial_delay: Duration,
     success_threshold: u32,
     failure_threshold: u32,
     /// Whether the container is started again once it has ended.
     is_restarted: bool,
     is_deleting: bool,
-    adopted_before: Timestamp,
+    /// The container that ran before the engine was made. It keeps what was said of it.
+    inherited: Option<ContainerId>,
     /// The container that was seen last.
     container: Option<ContainerId>,
+    /// When it was started, if it was seen to run.
+    started_at: Option<Instant>,
+    /// When it was looked last; at first, when the engine was made.
+    looked_at: Instant,
     /// It has failed and will be replaced; until then it is left alone.
     is_on_hold: bool,
     last: Option<ProbeOutcome>,
@@ -53,14 +61,14 @@ pub enum Next {
 }
 
 impl ProbeEngine {
-    /// The engine of one probe. Containers that were started before `adopted_before` keep what was
-    /// said of them until the probe has answered.
+    /// The engine of one probe, made at `now`; `inherited` is the container if it runs already.
     pub fn new(
         kind: ProbeKind,
         pod: &Pod,
         container: &PodContainer<'_>,
         probe: &Probe,
-        adopted_before: Timestamp,
+        inherited: Option<ContainerId>,
+        now: Instant,
     ) -> Self {
         let threshold = |given: Option<i32>, default: u32| {
             let given = given.and_then(|count| u32::try_from(count).ok());
@@ -70,14 +78,16 @@ impl ProbeEngine {
         Self {
             kind,
             name: container.spec.name.clone(),
-            initial_delay: SignedDuration::from_secs(delay.into()),
+            initial_delay: Duration::from_secs(delay.unsigned_abs().into()),
             success_threshold: threshold(probe.success_threshold, 1),
             failure_threshold: threshold(probe.failure_threshold, 3),
             is_restarted: container.kind == ContainerKind::Sidecar
                 || RestartPolicy::of(pod) != RestartPolicy::Never,
             is_deleting: is_deleting(pod),
-            adopted_before,
+            inherited,
             container: None,
+            started_at: None,
+            looked_at: now,
             is_on_hold: false,
             last: None,
             run: 0,
@@ -95,20 +105,17 @@ impl ProbeEngine {
     }
 
     /// Looks at what is known of the pod.
-    pub fn look(
-        &mut self,
-        status: Option<&PodStatus>,
-        now: Timestamp,
-    ) -> (Vec<ResultEffect>, Next) {
+    pub fn look(&mut self, status: Option<&PodStatus>, now: Moment) -> (Vec<ResultEffect>, Next) {
         let mut effects = Vec::new();
         let next = self.look_into(status, now, &mut effects);
+        self.looked_at = now.at;
         (effects, next)
     }
 
     fn look_into(
         &mut self,
         status: Option<&PodStatus>,
-        now: Timestamp,
+        now: Moment,
         effects: &mut Vec<ResultEffect>,
     ) -> Next {
         let Some(status) = status else {
@@ -123,8 +130,9 @@ impl ProbeEngine {
         if self.container.as_ref() != Some(&id) {
             effects.extend(self.container.take().map(ResultEffect::Forget));
             self.container = Some(id.clone());
+            self.started_at = None;
             self.is_on_hold = false;
-            if !self.is_adopted(seen) {
+            if self.inherited.as_ref() != Some(&id) {
                 effects.push(ResultEffect::Set(id.clone(), self.initial()));
             }
         }
@@ -146,8 +154,15 @@ impl ProbeEngine {
             effects.push(ResultEffect::Set(id, ProbeOutcome::Success));
             return Next::End;
         }
-        let started_at = running.started_at.as_ref().map(|time| time.0);
-        if started_at.is_some_and(|at| now.duration_since(at) < self.initial_delay) {
+        if let (None, Some(told)) = (self.started_at, &running.started_at) {
+            let is_inherited = self.inherited.as_ref() == Some(&id);
+            self.started_at = Some(match is_inherited {
+                true => now.when(told.0),
+                false => now.when_since(told.0, self.looked_at),
+            });
+        }
+        let runs = self.started_at.map(|at| now.at.duration_since(at));
+        if runs.is_some_and(|runs| runs < self.initial_delay) {
             return Next::Wait;
         }
         // The startup probe has the word until it succeeds, and none after that.
@@ -198,13 +213,6 @@ impl ProbeEngine {
             let seen = statuses.iter().find(|status| status.name == self.name)?;
             Some((seen, parse_id(seen.container_id.as_deref()?)?))
         })
-    }
-
-    fn is_adopted(&self, seen: &ContainerStatus) -> bool {
-        let state: Option<&ContainerState> = seen.state.as_ref();
-        let running = state.and_then(|state| state.running.as_ref());
-        let started_at = running.and_then(|running| running.started_at.as_ref());
-        started_at.is_some_and(|at| at.0 < self.adopted_before)
     }
 }
 

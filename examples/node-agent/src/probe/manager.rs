@@ -3,11 +3,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kubewright_clock::Clock;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ask::Ask;
@@ -16,7 +16,7 @@ use super::shared::{Shared, Ticket};
 use super::worker::Worker;
 use super::{ProbeKind, ProbeOutcome, ProbeResults, ProbeUpdate, Prober};
 use crate::pod::{PodUid, containers};
-use crate::runtime::ContainerId;
+use crate::runtime::{ContainerId, ObservedPod};
 
 /// Where the last status of a pod is looked up.
 pub type Statuses = Arc<dyn Fn(&PodUid) -> Option<Arc<PodStatus>> + Send + Sync>;
@@ -40,15 +40,12 @@ pub struct ProbeManager {
 }
 
 /// How containers are probed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ProbeOptions {
-    /// When the agent was started: right after that, probes do not all begin at once. Default:
-    /// never, so that it was long ago.
-    pub agent_started_at: Timestamp,
-    /// Containers that were started before this keep what was said of them until their probes have
-    /// answered. Default: never, so that every container is newer.
-    pub adopted_before: Timestamp,
+    /// When the agent was started: shortly after that, probes do not all begin at once. Default:
+    /// `None`, which is long ago.
+    pub agent_started_at: Option<Instant>,
     /// What chance is made of. Default: 0.
     pub seed: u64,
 }
@@ -60,19 +57,8 @@ pub struct ProbeDriver<A> {
     statuses: Statuses,
     clock: Clock,
     updates: mpsc::Sender<ProbeUpdate>,
-    agent_started_at: Timestamp,
-    adopted_before: Timestamp,
+    agent_started_at: Option<Instant>,
     random: fastrand::Rng,
-}
-
-impl Default for ProbeOptions {
-    fn default() -> Self {
-        Self {
-            agent_started_at: Timestamp::MIN,
-            adopted_before: Timestamp::MIN,
-            seed: 0,
-        }
-    }
 }
 
 impl ProbeManager {
@@ -95,15 +81,17 @@ impl ProbeManager {
             clock,
             updates,
             agent_started_at: options.agent_started_at,
-            adopted_before: options.adopted_before,
             random: fastrand::Rng::with_seed(options.seed),
         };
         (Self { shared }, driver)
     }
 
     /// Probes the containers and sidecars of a pod from now on. May be repeated.
-    pub fn add_pod(&self, pod: &Arc<Pod>) {
-        self.shared.add(pod);
+    ///
+    /// Of those that run already by what is observed, what was said of them holds until their probes
+    /// have answered: another agent has started them.
+    pub fn add_pod(&self, pod: &Arc<Pod>, observed: &ObservedPod) {
+        self.shared.add(pod, observed);
     }
 
     /// Ends the probes of a pod that could have its containers restarted, for it is being ended.
@@ -183,7 +171,8 @@ impl<A: Ask> ProbeDriver<A> {
         let kind = ticket.key.kind;
         let probe = kind.of(&container.spec)?;
         let period = ProbeEngine::period(probe);
-        let engine = ProbeEngine::new(kind, &pod, &container, probe, self.adopted_before);
+        let (inherited, asked_at) = (ticket.inherited.clone(), ticket.asked_at);
+        let engine = ProbeEngine::new(kind, &pod, &container, probe, inherited, asked_at);
         Some(Worker {
             delay: self.first_delay(period),
             ticket,
@@ -200,12 +189,10 @@ impl<A: Ask> ProbeDriver<A> {
 
     /// Right after the agent was started, all pods come at once: their probes are spread.
     fn first_delay(&mut self, period: Duration) -> Duration {
-        let age = self.clock.now().duration_since(self.agent_started_at);
-        let age = Duration::try_from(age).unwrap_or_default();
-        if period > age {
-            period.mul_f64(self.random.f64())
-        } else {
-            Duration::ZERO
+        let age = self.agent_started_at.map(|at| at.elapsed());
+        match age.is_some_and(|age| period > age) {
+            true => period.mul_f64(self.random.f64()),
+            false => Duration::ZERO,
         }
     }
 }

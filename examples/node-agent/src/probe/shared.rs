@@ -4,11 +4,12 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ProbeKind, ProbeOutcome, ResultEffect};
 use crate::pod::{ContainerKind, PodUid, containers};
-use crate::runtime::ContainerId;
+use crate::runtime::{ContainerId, ObservedPod, RuntimeState};
 
 /// Which probe of which container of which pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +24,9 @@ pub(super) struct ProbeKey {
 pub(super) struct Ticket {
     pub(super) key: ProbeKey,
     pub(super) pod: Arc<Pod>,
+    /// The container, if it ran when the worker was asked for, which was then.
+    pub(super) inherited: Option<ContainerId>,
+    pub(super) asked_at: Instant,
     /// Tells a worker from another one that probed the same before.
     pub(super) number: u64,
     pub(super) stop: CancellationToken,
@@ -57,7 +61,7 @@ struct Entry {
 }
 
 impl Shared {
-    pub(super) fn add(&self, pod: &Arc<Pod>) {
+    pub(super) fn add(&self, pod: &Arc<Pod>, observed: &ObservedPod) {
         let mut state = self.state.lock();
         for container in containers(pod) {
             if !matches!(
@@ -66,6 +70,9 @@ impl Shared {
             ) {
                 continue;
             }
+            let seen = observed.container(&container.spec.name);
+            let inherited = seen.filter(|it| it.state == RuntimeState::Running);
+            let inherited = inherited.map(|it| &it.id);
             for kind in ProbeKind::ALL {
                 if kind.of(&container.spec).is_some() {
                     let key = ProbeKey {
@@ -73,7 +80,7 @@ impl Shared {
                         container: container.spec.name.clone(),
                         kind,
                     };
-                    state.add(key, pod);
+                    state.add(key, pod, inherited);
                 }
             }
         }
@@ -168,13 +175,15 @@ impl Shared {
 }
 
 impl State {
-    fn add(&mut self, key: ProbeKey, pod: &Arc<Pod>) {
+    fn add(&mut self, key: ProbeKey, pod: &Arc<Pod>, inherited: Option<&ContainerId>) {
         if self.workers.contains_key(&key) {
             return;
         }
         let ticket = Ticket {
             key: key.clone(),
             pod: Arc::clone(pod),
+            inherited: inherited.cloned(),
+            asked_at: Instant::now(),
             number: self.next_number,
             stop: CancellationToken::new(),
             prompt: Arc::default(),

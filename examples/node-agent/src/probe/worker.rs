@@ -13,6 +13,7 @@ use super::engine::{Next, ProbeEngine, ResultEffect};
 use super::manager::Statuses;
 use super::shared::{Shared, Ticket};
 use super::{ProbeUpdate, Prober};
+use crate::moment::Moment;
 
 /// The task of one probe of one container.
 pub(super) struct Worker<A> {
@@ -51,7 +52,9 @@ impl<A: Ask> Worker<A> {
     /// Whether there is another turn to come.
     async fn turn(&mut self) -> bool {
         let status = (self.statuses)(&self.ticket.key.pod);
-        let (effects, next) = self.engine.look(status.as_deref(), self.clock.now());
+        let (effects, next) = self
+            .engine
+            .look(status.as_deref(), Moment::now(&self.clock));
         for effect in effects {
             self.publish(effect).await;
         }

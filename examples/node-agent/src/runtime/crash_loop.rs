@@ -1,19 +1,38 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio::time::Instant;
 
-use super::{Backoff, ObservedPod, RuntimeState, container_hash};
+use super::{Backoff, ContainerId, ObservedContainer, ObservedPod, RuntimeState, container_hash};
 use crate::config::GoDuration;
+use crate::moment::Moment;
 use crate::pod::{PodName, PodUid};
 
 /// Keeps containers that end again and again from being restarted at once.
 ///
 /// A container of another name or image is another one: it waits for nothing.
+///
+/// # Clocks
+///
+/// Delays are measured by the clock that nobody sets, from the end of a container. When that was, the
+/// runtime says in wall time, which is believed as far as it can be true: not after the end was
+/// seen, and not before the container was let be started and had run for as long as the runtime says
+/// it has. So clocks that disagree, or are set, make no delay shorter than it should be but by what
+/// lay between its permission and the start, and none longer than from when the end was seen.
+///
+/// # Restarts of the agent
+///
+/// Each container bears how long the next of its name is to wait. An agent that finds one which has
+/// ended goes on from there; a kubelet forgets. All it has to go by is then the wall clock, and it
+/// waits for no longer than that delay.
+///
 /// Answers to kubelet's `doBackOff`.
 #[derive(Clone, Debug)]
 pub struct CrashLoop {
     backoff: Backoff<Key>,
+    /// The ends that were seen last; only of what the back-off knows.
+    deaths: HashMap<Key, Death>,
 }
 
 /// A container is to wait before it is restarted. Its text is what its status tells.
@@ -29,7 +48,7 @@ pub struct CrashLoopBackoff {
     /// How long it waits after its end.
     pub delay: Duration,
     /// Until when.
-    pub expiry: Timestamp,
+    pub expiry: Instant,
 }
 
 /// What is taken for the same container, from one restart to the next.
@@ -39,6 +58,13 @@ struct Key {
     pod: PodName,
     container: String,
     hash: u64,
+}
+
+/// The end of a container. When it was is found out once.
+#[derive(Clone, Debug)]
+struct Death {
+    container: ContainerId,
+    at: Instant,
 }
 
 impl CrashLoop {
@@ -52,6 +78,7 @@ impl CrashLoop {
     pub fn new(initial: Duration, max: Duration) -> Self {
         Self {
             backoff: Backoff::new(initial, max),
+            deaths: HashMap::new(),
         }
     }
 
@@ -65,7 +92,8 @@ impl CrashLoop {
         self.backoff.is_empty()
     }
 
-    /// Lets a container be started, or says how long it has to wait.
+    /// Lets a container be started, and says how long the next one will have to wait after its end;
+    /// or says how long this one has to wait.
     ///
     /// To let it is to count: it is called once for each start.
     ///
@@ -77,42 +105,69 @@ impl CrashLoop {
         pod: &Pod,
         container: &Container,
         observed: &ObservedPod,
-        now: Timestamp,
-    ) -> Result<(), CrashLoopBackoff> {
+        now: Moment,
+    ) -> Result<Option<Duration>, CrashLoopBackoff> {
+        let key = Key::of(pod, container);
         let mut found = observed.containers.iter();
         let exited =
             found.find(|it| *it.name == *container.name && it.state == RuntimeState::Exited);
         let Some(exited) = exited else {
-            return Ok(());
+            return Ok(self.backoff.delay(&key, now.at));
         };
-        let finished_at = exited.finished_at.unwrap_or(exited.created_at);
-        let key = Key::of(pod, container);
-        if let Some(expiry) = self.backoff.expiry_since(&key, finished_at, now) {
-            let delay = self
-                .backoff
-                .delay(&key, finished_at, now)
-                .unwrap_or_default();
-            let Key {
-                uid,
-                pod,
-                container,
-                ..
-            } = key;
-            return Err(CrashLoopBackoff {
-                container,
-                pod,
-                uid,
-                delay,
-                expiry,
-            });
-        }
-        self.backoff.fail(key, finished_at, now);
-        Ok(())
+        let died_at = self.death(&key, exited, now);
+        let Some(expiry) = self.backoff.expiry_since(&key, died_at, now.at) else {
+            return Ok(Some(self.backoff.fail(key, died_at, now.at)));
+        };
+        Err(CrashLoopBackoff {
+            delay: self.backoff.delay(&key, died_at).unwrap_or_default(),
+            container: key.container,
+            pod: key.pod,
+            uid: key.uid,
+            expiry,
+        })
     }
 
     /// Drops what would be forgotten anyway.
-    pub fn collect_garbage(&mut self, now: Timestamp) {
+    pub fn collect_garbage(&mut self, now: Instant) {
         self.backoff.collect_garbage(now);
+        let backoff = &self.backoff;
+        self.deaths.retain(|key, _| backoff.contains(key));
+    }
+
+    /// When a container ended.
+    fn death(&mut self, key: &Key, exited: &ObservedContainer, now: Moment) -> Instant {
+        let known = self.deaths.get(key);
+        if let Some(known) = known.filter(|known| known.container == exited.id) {
+            return known.at;
+        }
+        let finished_at = exited.finished_at.unwrap_or(exited.created_at);
+        // Both are of one clock, so that this holds whatever it shows.
+        let lasted = finished_at.duration_since(exited.created_at);
+        let lasted = Duration::try_from(lasted).unwrap_or_default();
+        let at = match self.backoff.updated_at(key) {
+            Some(started_at) => {
+                let earliest = started_at.checked_add(lasted).unwrap_or(now.at);
+                now.when_since(finished_at, earliest)
+            }
+            None => {
+                let at = now.when(finished_at);
+                self.adopt(key, exited, at, lasted);
+                at
+            }
+        };
+        let container = exited.id.clone();
+        self.deaths.insert(key.clone(), Death { container, at });
+        at
+    }
+
+    /// Takes over what an agent before this one has counted.
+    fn adopt(&mut self, key: &Key, exited: &ObservedContainer, died_at: Instant, lasted: Duration) {
+        let is_same = exited.hash == key.hash;
+        if let Some(delay) = exited.restart_delay.filter(|_| is_same)
+            && let Some(started_at) = died_at.checked_sub(lasted)
+        {
+            self.backoff.adopt(key.clone(), delay, started_at);
+        }
     }
 }
 

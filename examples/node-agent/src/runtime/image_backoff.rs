@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::Backoff;
 use crate::pod::PodUid;
@@ -23,7 +23,7 @@ pub struct ImageBackoff {
     /// Why the last pull failed.
     pub cause: String,
     /// Until when it is not pulled.
-    pub expiry: Timestamp,
+    pub expiry: Instant,
 }
 
 type Key = (PodUid, String);
@@ -48,7 +48,7 @@ impl ImageBackoffs {
     /// # Errors
     ///
     /// The last pull failed too short a while ago.
-    pub fn try_pull(&self, uid: &PodUid, image: &str, now: Timestamp) -> Result<(), ImageBackoff> {
+    pub fn try_pull(&self, uid: &PodUid, image: &str, now: Instant) -> Result<(), ImageBackoff> {
         let key = (uid.clone(), image.to_owned());
         let Some(expiry) = self.backoff.expiry_since_update(&key, now) else {
             return Ok(());
@@ -63,18 +63,17 @@ impl ImageBackoffs {
     }
 
     /// Counts a pull that failed.
-    pub fn failed(&mut self, uid: &PodUid, image: &str, cause: String, now: Timestamp) {
+    pub fn failed(&mut self, uid: &PodUid, image: &str, cause: String, now: Instant) {
         let key = (uid.clone(), image.to_owned());
         self.backoff.fail(key.clone(), now, now);
         self.causes.insert(key, cause);
     }
 
     /// Drops what would be forgotten anyway.
-    pub fn collect_garbage(&mut self, now: Timestamp) {
+    pub fn collect_garbage(&mut self, now: Instant) {
         self.backoff.collect_garbage(now);
         let backoff = &self.backoff;
-        self.causes
-            .retain(|key, _| backoff.delay(key, now, now).is_some());
+        self.causes.retain(|key, _| backoff.contains(key));
     }
 }
 

@@ -28,6 +28,8 @@ pub struct ListedSandbox {
     pub id: Arc<str>,
     /// Whether it is ready for containers.
     pub is_ready: bool,
+    /// How many sandboxes the pod had before: later ones have more, whatever the clock said.
+    pub attempt: u32,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -43,6 +45,8 @@ pub struct ListedContainer {
     pub name: Arc<str>,
     /// What state it is in.
     pub state: RuntimeState,
+    /// How often a container of its name was restarted before it.
+    pub attempt: u32,
     /// When it was made.
     pub created_at: Timestamp,
     /// What the runtime calls its image.

@@ -25,11 +25,13 @@ use kubewright_clock::Clock;
 use kubewright_cri::{Error, Runtime};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::hook::HookRunner;
 use super::image::ImageManager;
 use super::{CrashLoop, CrashLoopBackoff};
 use crate::event::EventRecorder;
+use crate::moment::Moment;
 use crate::resources::CgroupDriver;
 use crate::volume::{Mounter, PodDirectories};
 
@@ -45,8 +47,9 @@ pub use sync::SyncRequest;
 ///
 /// # Guarantees
 ///
-/// - It remembers nothing that matters: what runs is known from the labels and annotations that the
-///   runtime keeps. Only back-offs are lost with it.
+/// - It remembers nothing that matters: what runs, and how long what has ended is to wait, is known
+///   from the labels and annotations that the runtime keeps. Only back-offs of images are lost with
+///   it.
 /// - Whatever call is lost, before it took effect or after, the next sync goes on from what is
 ///   there: no container is doubled and none is left behind. A container that was made and never
 ///   started is replaced, and does not count as a restart.
@@ -74,7 +77,7 @@ pub struct RuntimeDependencies {
     pub runtime: Runtime,
     /// Where images are: mostly the same runtime.
     pub images: Runtime,
-    /// The time, by which back-offs end.
+    /// What the time is, by which the runtime tells when containers ended.
     pub clock: Clock,
     /// Who is told what happens to pods.
     pub events: EventRecorder,
@@ -103,7 +106,6 @@ impl RuntimeManager {
         let runtime = dependencies.runtime.clone();
         let images = ImageManager::new(
             dependencies.images.clone(),
-            dependencies.clock.clone(),
             dependencies.events.clone(),
             settings.max_parallel_pulls,
             settings.pull_rate,
@@ -129,8 +131,7 @@ impl RuntimeManager {
 
     /// Forgets back-offs that are over. To be called now and then.
     pub fn collect_garbage(&self) {
-        let now = self.now();
-        self.inner.crash_loop.lock().collect_garbage(now);
+        self.inner.crash_loop.lock().collect_garbage(Instant::now());
         self.inner.images.collect_garbage();
     }
 
@@ -152,8 +153,8 @@ impl RuntimeManager {
         &self.inner.dependencies.events
     }
 
-    fn now(&self) -> jiff::Timestamp {
-        self.inner.dependencies.clock.now()
+    fn now(&self) -> Moment {
+        Moment::now(&self.inner.dependencies.clock)
     }
 
     fn facts(&self) -> NodeFacts {

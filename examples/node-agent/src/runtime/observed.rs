@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -87,6 +88,8 @@ pub struct ObservedContainer {
     pub hash: u64,
     /// How often a container of this name was restarted before it, by its annotation.
     pub restart_count: u32,
+    /// How long the next one is to wait after the end of this one, by its annotation.
+    pub restart_delay: Option<Duration>,
     /// Why it is in its state, in a word.
     pub reason: String,
     /// Why it is in its state, for people.

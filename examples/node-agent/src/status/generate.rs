@@ -1,6 +1,5 @@
 use std::net::IpAddr;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, Pod, PodIP, PodStatus};
 
 use super::StartFailures;
@@ -41,9 +40,6 @@ pub struct StatusInputs<'a> {
     pub qos_class: &'a str,
     /// The addresses of the node, the first one of the family that comes first; empty if unknown.
     pub host_ips: &'a [IpAddr],
-    /// Containers that were started before this keep what was said of them until their probes
-    /// answer: the agent has found them running.
-    pub adopted_before: Timestamp,
 }
 
 /// Why the agent ends a pod: too long a life, too little room.
@@ -90,8 +86,7 @@ fn set_containers(inputs: &StatusInputs<'_>, status: &mut PodStatus) {
     let of = |kinds: &[_], previous: &Option<Vec<_>>| {
         let previous = previous.as_deref().unwrap_or_default();
         let mut statuses = container_statuses(pod, kinds, observed, previous, failures);
-        let (probes, adopted) = (inputs.probes, inputs.adopted_before);
-        apply_probes(pod, observed, previous, probes, adopted, &mut statuses);
+        apply_probes(pod, observed, previous, inputs.probes, &mut statuses);
         Some(statuses).filter(|statuses| !statuses.is_empty())
     };
     let init = [ContainerKind::Init, ContainerKind::Sidecar];

@@ -9,6 +9,7 @@ use kube_client::Client;
 use kubewright_clock::Clock;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use self::cache::{Change, StatusCache};
 pub use self::writer::StatusWriter;
@@ -17,6 +18,7 @@ use super::conditions::{
     ready_condition,
 };
 use super::generate::init_and_regular;
+use crate::moment::Moment;
 use crate::pod::{PodDirectory, PodName, PodUid, is_deleting};
 use crate::runtime::ContainerId;
 
@@ -74,6 +76,14 @@ impl StatusManager {
     pub fn status(&self, uid: &PodUid) -> Option<Arc<PodStatus>> {
         let uid = self.shared.pods.lock().resolve(uid);
         self.shared.cache.lock().status(&uid)
+    }
+
+    /// When a pod was started by its last status, as the clock shows it that nobody sets.
+    ///
+    /// The clock of the wall has its say once: when the status was first made or read.
+    pub fn started_at(&self, uid: &PodUid) -> Option<Instant> {
+        let uid = self.shared.pods.lock().resolve(uid);
+        self.shared.cache.lock().started_at(&uid)
     }
 
     /// Says what a pod is like. For a pod that is being deleted it is written though nothing is new,
@@ -200,7 +210,7 @@ impl StatusManager {
         change: Change,
         make: impl FnOnce(&PodStatus) -> Option<PodStatus>,
     ) {
-        let now = self.shared.clock.now();
+        let now = Moment::now(&self.shared.clock);
         let mirror = {
             let pods = self.shared.pods.lock();
             let (_, mirror) = pods.pod_and_mirror(pod);

@@ -1,4 +1,3 @@
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::view::{View, end};
@@ -8,15 +7,14 @@ use crate::runtime::{ObservedContainer, ObservedPod};
 
 /// Says of containers whether they have started and are ready.
 ///
-/// A container that ran before the agent did is what it was said to be before, until its probes say
-/// otherwise: an agent that starts makes no pod unready.
+/// A container is what it was said to be before, until its probes say otherwise: an agent that starts
+/// makes no pod unready.
 /// Answers to kubelet's `prober.UpdatePodStatus`.
 pub(super) fn apply_probes(
     pod: &Pod,
     observed: &ObservedPod,
     previous: &[ContainerStatus],
     probes: &dyn ProbeResults,
-    adopted_before: Timestamp,
     statuses: &mut [ContainerStatus],
 ) {
     for container in containers(pod) {
@@ -27,10 +25,9 @@ pub(super) fn apply_probes(
         let running = observed
             .container(name)
             .filter(|_| matches!(View::of(status), View::Running));
-        let old = previous
-            .iter()
-            .find(|old| old.name == *name && old.container_id == status.container_id);
-        let kept = old.filter(|_| running.is_some_and(|it| is_adopted(it, adopted_before)));
+        let mut previous = previous.iter();
+        let kept =
+            previous.find(|old| old.name == *name && old.container_id == status.container_id);
 
         let (started, ready) = match running {
             None => (false, false),
@@ -74,9 +71,4 @@ fn said(
     }
     let outcome = probes.result(kind, &running.id)?;
     Some(outcome == ProbeOutcome::Success)
-}
-
-fn is_adopted(container: &ObservedContainer, adopted_before: Timestamp) -> bool {
-    let started_at = container.started_at;
-    started_at.is_some_and(|started_at| started_at < adopted_before)
 }

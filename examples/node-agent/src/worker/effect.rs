@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::{Failure, Waiter};
 use crate::pod::PodUid;
@@ -67,12 +67,12 @@ impl RetryDelays {
     ///
     /// One that must wait for a back-off waits for exactly that, but never longer than a pod that is
     /// well.
-    pub(super) fn after(&self, failure: Failure, now: Timestamp) -> Delay {
+    pub(super) fn after(&self, failure: Failure, now: Instant) -> Delay {
         match failure {
             Failure::NetworkNotReady => Delay::Jittered(self.network),
             Failure::Backoff { expiry } => {
-                let left = expiry.duration_since(now).max(SignedDuration::ZERO);
-                Delay::Exactly(left.unsigned_abs().min(self.resync))
+                let left = expiry.saturating_duration_since(now);
+                Delay::Exactly(left.min(self.resync))
             }
             Failure::Other => Delay::Jittered(self.backoff),
         }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{Effect, PodWorkers, Stage, effective_grace};
 use crate::pod::{PodUid, is_static};
@@ -27,7 +27,7 @@ impl PodWorkers {
     pub fn sync_known_pods(
         &mut self,
         desired: &HashSet<PodUid>,
-        now: Timestamp,
+        now: Instant,
     ) -> (BTreeMap<PodUid, KnownWorker>, Vec<Effect>) {
         self.is_synced = true;
         let (mut known, mut effects) = (BTreeMap::new(), Vec::new());
@@ -62,7 +62,7 @@ impl PodWorkers {
         &mut self,
         uid: &PodUid,
         is_orphan: bool,
-        now: Timestamp,
+        now: Instant,
         effects: &mut Vec<Effect>,
     ) -> bool {
         let Some(state) = self.states.get_mut(uid) else {

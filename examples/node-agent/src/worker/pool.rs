@@ -2,8 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kubewright_clock::Clock;
-
 use super::{PodSyncer, PodUpdate, RetryDelays};
 use crate::event::EventRecorder;
 use crate::pleg::{Pleg, PodCache};
@@ -48,8 +46,6 @@ pub struct WorkerParts {
     pub pleg: Option<Pleg>,
     /// Where failures are told.
     pub events: EventRecorder,
-    /// What the time is.
-    pub clock: Clock,
 }
 
 /// How workers work.

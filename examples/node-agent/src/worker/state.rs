@@ -1,7 +1,7 @@
 use std::mem;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{Kill, KillCause, PodUpdate, Subject, UpdateKind, Waiter, effective_grace};
 use crate::pod::{PodName, is_deleting, is_terminal};
@@ -36,13 +36,13 @@ pub struct WorkerState {
     /// Whether it was told nothing yet.
     is_new: bool,
     /// When its first turn began.
-    pub(super) started_at: Option<Timestamp>,
+    pub(super) started_at: Option<Instant>,
     /// When its pod came to be ended.
-    pub(super) terminating_at: Option<Timestamp>,
+    pub(super) terminating_at: Option<Instant>,
     /// Whether it has seen that: it starts no containers any more. Only if `terminating_at`.
     pub(super) has_seen_termination: bool,
     /// When the last container had ended. Only if `terminating_at`.
-    pub(super) terminated_at: Option<Timestamp>,
+    pub(super) terminated_at: Option<Instant>,
     /// Whether it is done with its pod. Only if `terminated_at`.
     pub(super) is_finished: bool,
     /// Whether the pod is deleted: what it leaves behind is of no use.
@@ -89,7 +89,7 @@ impl WorkerState {
     }
 
     /// The worker of a pod that had ended before this agent was started: it only cleans up.
-    pub fn terminated(name: PodName, now: Timestamp) -> Self {
+    pub fn terminated(name: PodName, now: Instant) -> Self {
         Self {
             terminating_at: Some(now),
             has_seen_termination: true,
@@ -123,7 +123,7 @@ impl WorkerState {
     ///
     /// Only the newest update is kept. Once the pod is to be ended, all updates are about that.
     /// Answers to kubelet's `UpdatePod`.
-    pub fn decide(mut self, mut update: PodUpdate, now: Timestamp) -> (Self, Reaction) {
+    pub fn decide(mut self, mut update: PodUpdate, now: Instant) -> (Self, Reaction) {
         let is_new = mem::take(&mut self.is_new);
         let is_orphan = update.subject.pod().is_none();
         if is_orphan {

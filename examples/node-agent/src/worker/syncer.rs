@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Outcome, UpdateKind};
@@ -86,7 +86,7 @@ pub enum SyncError {
     #[error("{message}")]
     Backoff {
         /// Until when.
-        expiry: Timestamp,
+        expiry: Instant,
         /// What, for people.
         message: String,
     },

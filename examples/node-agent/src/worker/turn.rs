@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
 
 use super::{Stage, UpdateKind};
 use crate::runtime::ObservedPod;
@@ -72,7 +72,7 @@ pub enum Failure {
     /// Something has to wait.
     Backoff {
         /// Until when.
-        expiry: Timestamp,
+        expiry: Instant,
     },
     /// Something else.
     Other,

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::static_order::StaticOrder;
 use super::{
@@ -65,7 +65,7 @@ impl PodWorkers {
         &mut self,
         update: PodUpdate,
         observed: Option<&ObservedPod>,
-        now: Timestamp,
+        now: Instant,
     ) -> Vec<Effect> {
         let uid = update.subject.uid();
         let pod = update.subject.pod();
@@ -104,7 +104,7 @@ impl PodWorkers {
 
     /// Begins a turn of a worker that was woken and has no other turn. Effects are rare: somebody
     /// may have waited for a pod that never came to run.
-    pub fn begin(&mut self, uid: &PodUid, now: Timestamp) -> (Turn, Vec<Effect>) {
+    pub fn begin(&mut self, uid: &PodUid, now: Instant) -> (Turn, Vec<Effect>) {
         let Some(mut state) = self.states.remove(uid) else {
             return (Turn::Stop, Vec::new());
         };
@@ -117,7 +117,7 @@ impl PodWorkers {
         &mut self,
         uid: &PodUid,
         state: &mut WorkerState,
-        now: Timestamp,
+        now: Instant,
     ) -> (Turn, Vec<Effect>) {
         if state.is_finished {
             return (Turn::Stop, Vec::new());
@@ -147,12 +147,7 @@ impl PodWorkers {
     }
 
     /// A static pod was ended before it was its turn: there is nothing to end or to clean up.
-    fn never_start(
-        &mut self,
-        uid: &PodUid,
-        state: &mut WorkerState,
-        now: Timestamp,
-    ) -> Vec<Effect> {
+    fn never_start(&mut self, uid: &PodUid, state: &mut WorkerState, now: Instant) -> Vec<Effect> {
         state.terminated_at.get_or_insert(now);
         state.is_finished = true;
         self.statics.leave(&state.name, uid);
@@ -170,7 +165,7 @@ impl PodWorkers {
         uid: &PodUid,
         work: &Work,
         outcome: Outcome,
-        now: Timestamp,
+        now: Instant,
     ) -> Vec<Effect> {
         let Some(state) = self.states.get_mut(uid) else {
             return vec![Effect::Stop(uid.clone())];

@@ -467,7 +467,6 @@ fn options(token: &str) -> Result<AgentOptions> {
     options.container_gc_period = Duration::from_secs(1);
     options.runtime_period = Duration::from_secs(1);
     options.object_ttl = Duration::from_millis(500);
-    options.readiness_kept_after = Duration::ZERO;
     options.sync_loop.sync_period = Duration::from_millis(100);
     options.sync_loop.housekeeping_period = Duration::from_millis(500);
     options.loopback = Loopback::Allowed;

@@ -27,6 +27,7 @@ fn pods(containers: &[Container]) -> Vec<ListedPod> {
             sandbox: "s".into(),
             name: (*name).into(),
             state: *state,
+            attempt: 0,
             created_at: at(*created_at),
             image_id: "".into(),
         });
@@ -175,6 +176,32 @@ fn container_gc() {
 }
 
 #[test]
+fn a_runtime_whose_clock_is_ahead_keeps_no_dead_container() {
+    let pods = pods(&[("1", "a", 7200, Exited), ("1", "a", 7201, Exited)]);
+    let removed = |min_age| {
+        let policy = policy(min_age, Some(1), None);
+        removable_containers(&pods, policy, is_deleted, at(0)).len()
+    };
+    assert_eq!((removed(0), removed(1)), (1, 0));
+}
+
+#[test]
+fn what_was_tried_later_is_newer_though_the_clock_was_set_back() {
+    let mut pods = pods(&[("1", "a", 7200, Exited), ("1", "a", 0, Exited)]);
+    pods[0].containers[1].attempt = 1;
+    let removed = removable_containers(&pods, ContainerGcPolicy::default(), is_deleted, at(10));
+    assert_eq!(removed, ["a-7200".into()]);
+    let sandbox = |id: &str, attempt, seconds| ListedSandbox {
+        id: id.into(),
+        is_ready: false,
+        attempt,
+        created_at: at(seconds),
+    };
+    pods[0].sandboxes = vec![sandbox("first", 0, 7200), sandbox("second", 1, 0)];
+    assert_eq!(removable_sandboxes(&pods, is_deleted), ["first".into()]);
+}
+
+#[test]
 fn unknown_state_container_gc() {
     let pods = pods(&[("1", "a", 0, Unknown), ("1", "a", 1, Unknown)]);
     let removed = removable_containers(&pods, ContainerGcPolicy::default(), is_deleted, at(10));
@@ -236,6 +263,7 @@ fn sandbox_gc() {
             pod.sandboxes.push(ListedSandbox {
                 id: id.into(),
                 is_ready: *is_ready,
+                attempt: 0,
                 created_at,
             });
         }

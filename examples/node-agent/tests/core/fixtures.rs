@@ -1,18 +1,36 @@
 //! Pods, and what a runtime says of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
+use node_agent::moment::Moment;
 use node_agent::pod::{PodName, PodUid, containers};
 use node_agent::runtime::{
     ContainerId, ObservedContainer, ObservedPod, ObservedSandbox, RuntimeState, container_hash,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// A point in time, in seconds since the beginning of all of them.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+}
+
+/// The same, by the clock that nobody sets.
+pub(crate) fn after(seconds: i64) -> Instant {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    // Something was before it.
+    *BEGIN + Duration::from_secs(u64::try_from(100_000 + seconds).unwrap())
+}
+
+/// That time by both clocks.
+pub(crate) fn moment(seconds: i64) -> Moment {
+    Moment {
+        wall: at(seconds),
+        at: after(seconds),
+    }
 }
 
 /// A pod with this spec.
@@ -75,6 +93,7 @@ pub(crate) fn container_of(spec: &Container) -> ObservedContainer {
         image_id: "sha256:0".into(),
         hash: container_hash(spec),
         restart_count: 0,
+        restart_delay: None,
         reason: String::new(),
         message: String::new(),
     }

@@ -1,6 +1,7 @@
 //! What the runtime keeps for the agent.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use node_agent::pod::{PodName, PodUid, containers};
 use node_agent::runtime::{
@@ -35,7 +36,8 @@ fn container_annotations_are_read_back() {
     let specs: Vec<_> = containers(&pod).map(|it| it.spec).collect();
 
     let labels = container_labels(&pod, &specs[0]);
-    let annotations = container_annotations(&pod, &specs[0], 5).unwrap();
+    let annotations =
+        container_annotations(&pod, &specs[0], 5, Some(Duration::from_secs(80))).unwrap();
     let lifecycle = specs[0].lifecycle.as_ref();
     let expected = ContainerRecord {
         pod: PodRecord {
@@ -45,6 +47,7 @@ fn container_annotations_are_read_back() {
         name: "a".into(),
         hash: container_hash(&specs[0]),
         restart_count: 5,
+        restart_delay: Some(Duration::from_secs(80)),
         termination_message_path: Some("/last-words".into()),
         termination_message_policy: Some("File".into()),
         pre_stop: lifecycle.and_then(|it| it.pre_stop.clone()),
@@ -55,9 +58,10 @@ fn container_annotations_are_read_back() {
     assert_eq!(read(&labels, &annotations), Ok(Some(expected)));
     let hash = &annotations["io.kubernetes.container.hash"];
     assert_eq!(*hash, format!("{:x}", container_hash(&specs[0])));
+    assert_eq!(annotations["node-agent.kubewright/restart-delay"], "1m20s");
 
     let labels = container_labels(&pod, &specs[1]);
-    let annotations = container_annotations(&pod, &specs[1], 0).unwrap();
+    let annotations = container_annotations(&pod, &specs[1], 0, None).unwrap();
     let record = read(&labels, &annotations).unwrap().unwrap();
     assert_eq!(
         (record.pre_stop, record.termination_message_path),
@@ -87,7 +91,7 @@ fn what_no_agent_wrote_is_told_apart() {
     let pod = pod(json!({"containers": [{"name": "a"}]}));
     let spec = containers(&pod).next().unwrap().spec;
     let labels = container_labels(&pod, &spec);
-    let written = container_annotations(&pod, &spec, 0).unwrap();
+    let written = container_annotations(&pod, &spec, 0, None).unwrap();
     assert_eq!(
         read(&Map::new(), &written),
         Ok(None),
@@ -102,6 +106,7 @@ fn what_no_agent_wrote_is_told_apart() {
         "io.kubernetes.container.hash",
         "io.kubernetes.container.restartCount",
         "io.kubernetes.container.ports",
+        "node-agent.kubewright/restart-delay",
     ] {
         let mut annotations = written.clone();
         annotations.insert(key.into(), "xyz".into());

@@ -8,6 +8,7 @@
 mod fixtures;
 
 mod backoff;
+mod crash_loop;
 mod init_containers;
 mod killing;
 mod labels;

@@ -6,7 +6,7 @@ use node_agent::runtime::{ContainerId, ObservedPod};
 use node_agent::status::{Course, Eviction, StartFailures, StatusInputs, api_status};
 use serde_json::{Value, json};
 
-use crate::fixtures::{State, at, base_pod, in_sandbox, pod, running, set};
+use crate::fixtures::{State, base_pod, in_sandbox, pod, running, set};
 
 /// What a status is made of.
 pub(crate) struct Made {
@@ -17,7 +17,6 @@ pub(crate) struct Made {
     pub(crate) failures: StartFailures,
     pub(crate) eviction: Option<Eviction>,
     pub(crate) host_ips: Vec<&'static str>,
-    pub(crate) adopted_before: i64,
 }
 
 impl Made {
@@ -30,7 +29,6 @@ impl Made {
             failures: StartFailures::default(),
             eviction: None,
             host_ips: vec!["192.0.2.1"],
-            adopted_before: 0,
         }
     }
 
@@ -50,7 +48,6 @@ impl Made {
             eviction: self.eviction.as_ref(),
             qos_class: "BestEffort",
             host_ips: &host_ips,
-            adopted_before: at(self.adopted_before),
         })
     }
 }
@@ -260,12 +257,6 @@ fn probes_say_who_has_started_and_is_ready() {
 
     // An agent that is started later believes what was said, until a probe says otherwise.
     made.previous = made.probed(&|_: ProbeKind, _: &ContainerId| success);
-    assert_eq!(
-        seen(&made, None, None),
-        (Some(false), false),
-        "as young as the agent"
-    );
-    made.adopted_before = 60;
     assert_eq!(seen(&made, None, None), (Some(true), true));
     assert_eq!(seen(&made, None, failure), (Some(true), false));
     made.observed.containers[0].id = crate::fixtures::id("another");

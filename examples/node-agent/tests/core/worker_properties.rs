@@ -6,7 +6,7 @@ use node_agent::pod::PodUid;
 use node_agent::worker::{Effect, Failure, Outcome, PodWorkers, Stage, Turn, UpdateKind, Work};
 use proptest::prelude::*;
 
-use crate::fixtures::at;
+use crate::fixtures::after;
 use crate::workers::{deleted, fixed, kill, named, orphan, update};
 
 /// Something that happens.
@@ -59,7 +59,7 @@ proptest! {
         let (mut asked, mut released, mut waiters) = (HashSet::new(), HashSet::new(), 0u64);
 
         for (now, step) in (0..).zip(steps) {
-            let now = at(now);
+            let now = after(now);
             let (of, effects) = match step {
                 Step::Update(of, kind) => (of, workers.update(update(kind, pod(of)), None, now)),
                 Step::Delete(of, grace) => {

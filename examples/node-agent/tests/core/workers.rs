@@ -15,7 +15,7 @@ use node_agent::worker::{
 };
 use serde_json::json;
 
-use crate::fixtures::{at, in_sandbox, running};
+use crate::fixtures::{after, at, in_sandbox, running};
 
 pub(crate) fn named(uid: &str, name: &str) -> Pod {
     serde_json::from_value(json!({
@@ -95,12 +95,12 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) fn update(&mut self, update: PodUpdate) -> Vec<Effect> {
         self.now += 1;
-        self.workers.update(update, None, at(self.now))
+        self.workers.update(update, None, after(self.now))
     }
 
     pub(crate) fn begin(&mut self, of: &str) -> Turn {
         self.now += 1;
-        self.workers.begin(&uid(of), at(self.now)).0
+        self.workers.begin(&uid(of), after(self.now)).0
     }
 
     pub(crate) fn work(&mut self, of: &str) -> Work {
@@ -112,7 +112,8 @@ impl Rig {
 
     pub(crate) fn complete(&mut self, of: &str, work: &Work, outcome: Outcome) -> Vec<Effect> {
         self.now += 1;
-        self.workers.complete(&uid(of), work, outcome, at(self.now))
+        self.workers
+            .complete(&uid(of), work, outcome, after(self.now))
     }
 
     /// A turn that goes well; returns the stage that it was of.
@@ -257,8 +258,8 @@ fn pods_that_had_ended_before_the_agent_started_are_cleaned_up_after() {
         (None, Stage::Terminating),
     ] {
         let mut workers = PodWorkers::default();
-        workers.update(update(Create, pod.clone()), observed.as_ref(), at(0));
-        let (turn, _) = workers.begin(&uid("1"), at(1));
+        workers.update(update(Create, pod.clone()), observed.as_ref(), after(0));
+        let (turn, _) = workers.begin(&uid("1"), after(1));
         assert!(
             matches!(&turn, Turn::Work(work) if work.stage() == stage),
             "{turn:?}"
@@ -281,15 +282,15 @@ fn complete_work_enqueue() {
         ),
         (Outcome::Cancelled, Delay::Jittered(Duration::from_secs(10))),
         (
-            Outcome::Failed(Failure::Backoff { expiry: at(23) }),
+            Outcome::Failed(Failure::Backoff { expiry: after(23) }),
             Delay::Exactly(Duration::from_secs(20)),
         ),
         (
-            Outcome::Failed(Failure::Backoff { expiry: at(300) }),
+            Outcome::Failed(Failure::Backoff { expiry: after(300) }),
             Delay::Exactly(Duration::from_secs(60)),
         ),
         (
-            Outcome::Failed(Failure::Backoff { expiry: at(0) }),
+            Outcome::Failed(Failure::Backoff { expiry: after(0) }),
             Delay::Exactly(Duration::ZERO),
         ),
     ];
@@ -346,7 +347,7 @@ fn static_pod_exclusion() {
         kind: UpdateKind::Kill,
         ..kill(fixed("2", "web"), None, 7)
     });
-    let (turn, effects) = rig.workers.begin(&uid("2"), at(50));
+    let (turn, effects) = rig.workers.begin(&uid("2"), after(50));
     assert_eq!(turn, Turn::Stop);
     assert_eq!(
         effects,
@@ -527,7 +528,7 @@ fn sync_known_pods() {
     let desired = ["running", "ending", "done", "static"].map(uid);
     let (known, effects) = rig
         .workers
-        .sync_known_pods(&HashSet::from(desired), at(100));
+        .sync_known_pods(&HashSet::from(desired), after(100));
     let worker = |stage| KnownWorker {
         stage,
         is_orphan: false,
@@ -591,7 +592,7 @@ fn sync_known_pods() {
 
     assert_eq!(rig.turn("orphan"), Stage::Terminating);
     assert_eq!(rig.turn("orphan"), Stage::Terminated);
-    let (known, _) = rig.workers.sync_known_pods(&HashSet::new(), at(200));
+    let (known, _) = rig.workers.sync_known_pods(&HashSet::new(), after(200));
     assert!(
         !known.contains_key(&uid("orphan")),
         "nobody has it, and it is finished"
@@ -610,11 +611,11 @@ fn a_uid_that_comes_again_begins_anew() {
         "it is still being ended"
     );
     let desired = HashSet::from([uid("1")]);
-    let (known, _) = rig.workers.sync_known_pods(&desired, at(100));
+    let (known, _) = rig.workers.sync_known_pods(&desired, after(100));
     assert_eq!(known[&uid("1")].stage, Stage::Terminating);
     rig.turn("1");
     rig.turn("1");
-    let (known, _) = rig.workers.sync_known_pods(&desired, at(101));
+    let (known, _) = rig.workers.sync_known_pods(&desired, after(101));
     assert!(known.is_empty(), "it is to be created");
     rig.update(update(Create, pod()));
     assert_eq!(rig.turn("1"), Stage::Sync);

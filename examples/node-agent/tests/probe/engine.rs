@@ -1,13 +1,13 @@
 //! What a worker decides; answers to `prober/worker_test.go`.
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use node_agent::moment::Moment;
 use node_agent::pod::containers;
 use node_agent::probe::{Next, ProbeEngine, ProbeKind, ProbeOutcome, ResultEffect};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::fixtures::{at, id, pod_with, running, status};
+use crate::fixtures::{at, id, moment, pod_with, running, running_since, status};
 
 use ProbeOutcome::{Failure, Success, Unknown};
 
@@ -16,22 +16,30 @@ struct Rig {
     kind: ProbeKind,
     engine: ProbeEngine,
     result: Option<ProbeOutcome>,
-    now: Timestamp,
+    now: Moment,
 }
 
 impl Rig {
     fn of(kind: ProbeKind, probe: Value) -> Self {
-        Self::in_pod(kind, &pod_with(kind, probe), Timestamp::MIN)
+        Self::in_pod(kind, &pod_with(kind, probe), None)
     }
 
-    fn in_pod(kind: ProbeKind, pod: &Pod, adopted_before: Timestamp) -> Self {
+    /// `inherited` is the container that ran before the engine was made.
+    fn in_pod(kind: ProbeKind, pod: &Pod, inherited: Option<&str>) -> Self {
         let container = containers(pod).next().unwrap();
         let probe = kind.of(&container.spec).unwrap().clone();
         Self {
             kind,
-            engine: ProbeEngine::new(kind, pod, &container, &probe, adopted_before),
+            engine: ProbeEngine::new(
+                kind,
+                pod,
+                &container,
+                &probe,
+                inherited.map(id),
+                moment(0).at,
+            ),
             result: None,
-            now: at(100),
+            now: moment(100),
         }
     }
 
@@ -138,7 +146,7 @@ fn do_probe() {
         for (case, status, policy, next, result) in table {
             let mut pod = pod_with(kind, json!({"successThreshold": 1}));
             pod.spec.as_mut().unwrap().restart_policy = Some(policy.into());
-            let mut rig = Rig::in_pod(kind, &pod, Timestamp::MIN);
+            let mut rig = Rig::in_pod(kind, &pod, None);
             assert_eq!(rig.turn(status.as_ref(), Success), next, "{kind} {case}");
             assert_eq!(rig.result, result, "{kind} {case}");
         }
@@ -151,7 +159,7 @@ fn do_probe_of_a_pod_that_is_deleted() {
         let mut pod = pod_with(kind, json!({"failureThreshold": 1}));
         pod.metadata.deletion_timestamp =
             Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(50)));
-        let mut rig = Rig::in_pod(kind, &pod, Timestamp::MIN);
+        let mut rig = Rig::in_pod(kind, &pod, None);
         let status = running("id", kind != ProbeKind::Startup);
         let next = rig.turn(Some(&status), Failure);
         let expected = match kind {
@@ -178,7 +186,7 @@ fn do_probe_of_a_sidecar_goes_on_though_its_pod_is_not_restarted() {
     });
     let mut ended = status(&ended);
     ended.init_container_statuses = ended.container_statuses.take();
-    let mut rig = Rig::in_pod(ProbeKind::Liveness, &pod, Timestamp::MIN);
+    let mut rig = Rig::in_pod(ProbeKind::Liveness, &pod, None);
     assert_eq!(rig.turn(Some(&ended), Success), Next::Wait);
     assert_eq!(rig.result, Some(Failure));
 }
@@ -188,12 +196,12 @@ fn initial_delay() {
     for kind in ProbeKind::ALL {
         let mut rig = Rig::of(kind, json!({"initialDelaySeconds": 10}));
         let status = running("id", kind != ProbeKind::Startup);
-        rig.now = at(0);
+        rig.now = moment(0);
         assert_eq!(rig.turn(Some(&status), Success), Next::Wait, "{kind}");
         assert_eq!(rig.result, Some(initial(kind)), "{kind}");
-        rig.now = at(9);
+        rig.now = moment(9);
         assert_eq!(rig.turn(Some(&status), Success), Next::Wait, "{kind}");
-        rig.now = at(10);
+        rig.now = moment(10);
         assert_eq!(rig.turn(Some(&status), Success), Next::Probe, "{kind}");
         assert_eq!(rig.result, Some(Success), "{kind}");
     }
@@ -328,21 +336,56 @@ fn startup_probe_disabled_by_started() {
 #[test]
 fn change_container_status_on_kubelet_restart() {
     for kind in [ProbeKind::Liveness, ProbeKind::Readiness] {
-        for (adopted_before, result) in [(at(0), Some(initial(kind))), (at(1), None)] {
+        for (inherited, result) in [(None, Some(initial(kind))), (Some("id"), None)] {
             let pod = pod_with(kind, json!({"initialDelaySeconds": 200}));
-            let mut rig = Rig::in_pod(kind, &pod, adopted_before);
+            let mut rig = Rig::in_pod(kind, &pod, inherited);
             let next = rig.turn(Some(&running("id", true)), Failure);
             assert_eq!((next, rig.result), (Next::Wait, result), "{kind}");
         }
     }
     let pod = pod_with(ProbeKind::Readiness, json!({"failureThreshold": 1}));
-    let mut rig = Rig::in_pod(ProbeKind::Readiness, &pod, at(60));
+    let mut rig = Rig::in_pod(ProbeKind::Readiness, &pod, Some("id"));
     assert_eq!(rig.probe(Failure), Some(Failure));
     // A container that is new has its result at once.
     let waiting = json!({"name": "c", "containerID": "test://n", "state": {"waiting": {}}});
     rig.turn(Some(&status(&waiting)), Success);
     assert_eq!(rig.result, Some(Failure));
     assert_eq!(rig.engine.container(), Some(&id("n")));
+}
+
+/// The delay is that of the clock which nobody sets: the agent's may show another time than the
+/// runtime's, and may be set.
+#[test]
+fn initial_delays_do_not_hang_on_clocks() {
+    const PROBED_AT: i64 = 20;
+    for (ahead, jump) in [(0, 0), (7200, 0), (-7200, 0), (0, 7200), (0, -7200)] {
+        let probe = json!({"initialDelaySeconds": PROBED_AT});
+        let mut rig = Rig::of(ProbeKind::Liveness, probe);
+        let mut probed = Vec::new();
+        // It is made at 1 s, seen in the next look, and runs by its runtime since then.
+        for second in (0..60).step_by(2) {
+            let set = if second > 10 { jump } else { 0 };
+            rig.now = Moment {
+                wall: at(second + ahead + set),
+                at: moment(second).at,
+            };
+            let status = running_since("id", 1);
+            let status = (second > 0).then_some(&status);
+            if rig.turn(status, Success) == Next::Probe {
+                probed.push(second);
+            }
+        }
+        // It is not known more exactly than from look to look when it was started.
+        let first = probed[0];
+        assert!(
+            (PROBED_AT..=PROBED_AT + 3).contains(&first),
+            "{ahead} {jump}: {first}"
+        );
+        assert!(
+            probed.is_sorted() && probed.last() == Some(&58),
+            "{ahead} {jump}"
+        );
+    }
 }
 
 proptest! {

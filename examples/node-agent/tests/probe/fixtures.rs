@@ -1,15 +1,17 @@
 //! Pods with probes, their statuses, and answers by a script.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use node_agent::moment::Moment;
 use node_agent::probe::{Answer, Ask, ProbeError, ProbeKind, Question};
 use node_agent::runtime::ContainerId;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// How long anything real may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -17,6 +19,15 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// A point in time, in seconds since the clocks of tests start.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_704_067_200 + seconds).unwrap()
+}
+
+/// The same by both clocks.
+pub(crate) fn moment(seconds: i64) -> Moment {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Moment {
+        wall: at(seconds),
+        at: *BEGIN + Duration::from_secs(seconds.unsigned_abs()),
+    }
 }
 
 pub(crate) fn id(id: &str) -> ContainerId {
@@ -51,10 +62,19 @@ pub(crate) fn field(kind: ProbeKind) -> &'static str {
 /// A status of the pod in which its container runs since `at(0)`; `started` is for probes of the
 /// other kinds than startup.
 pub(crate) fn running(container: &str, started: bool) -> PodStatus {
+    of_running(container, started, 0)
+}
+
+/// A status of the pod in which its container was started at that time, and has succeeded in that.
+pub(crate) fn running_since(container: &str, seconds: i64) -> PodStatus {
+    of_running(container, true, seconds)
+}
+
+fn of_running(container: &str, started: bool, since: i64) -> PodStatus {
     status(&json!({
         "name": "c",
         "containerID": format!("test://{container}"),
-        "state": {"running": {"startedAt": at(0).to_string()}},
+        "state": {"running": {"startedAt": at(since).to_string()}},
         "started": started,
     }))
 }

@@ -5,15 +5,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kubewright_clock::Clock;
 use node_agent::event::EventRecorder;
-use node_agent::pod::PodUid;
+use node_agent::pod::{PodName, PodUid};
 use node_agent::probe::{
     Answer, ProbeKind, ProbeManager, ProbeOptions, ProbeOutcome, ProbeResults as _, ProbeUpdate,
     Prober,
 };
+use node_agent::runtime::ObservedPod;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -39,10 +39,10 @@ struct Rig {
 
 impl Rig {
     fn new(script: Script) -> Self {
-        Self::started_at(script, Timestamp::MIN)
+        Self::started_at(script, None)
     }
 
-    fn started_at(script: Script, agent_started_at: Timestamp) -> Self {
+    fn started_at(script: Script, agent_started_at: Option<Instant>) -> Self {
         let statuses = Statuses::default();
         let seen = Arc::clone(&statuses);
         let (sender, updates) = mpsc::channel(1);
@@ -67,6 +67,12 @@ impl Rig {
             token,
             tasks,
         }
+    }
+
+    /// Probes a pod of which nothing runs yet.
+    fn add(&self, pod: &Arc<Pod>) {
+        let nothing = ObservedPod::unknown(PodUid::of(pod), PodName::of(pod));
+        self.manager.add_pod(pod, &nothing);
     }
 
     fn set(&self, pod: &Pod, status: PodStatus) {
@@ -128,10 +134,10 @@ fn all_probes() -> Arc<Pod> {
 async fn add_remove_pods() {
     let rig = Rig::new(Script::always(good()));
     let pod = all_probes();
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     // Three of the container, three of the sidecar; plain init containers have none.
     assert_eq!(rig.manager.len(), 6);
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     assert_eq!(rig.manager.len(), 6);
     rig.manager.remove_pod(&PodUid::new("other"));
     assert_eq!(rig.manager.len(), 6);
@@ -149,12 +155,12 @@ async fn cleanup_pods() {
     let gone = Arc::new(gone);
     rig.set(&kept, running("kept", true));
     rig.set(&gone, running("gone", true));
-    rig.manager.add_pod(&gone);
+    rig.add(&gone);
     sleep(seconds(1)).await;
     while rig.updates.try_recv().is_ok() {
         sleep(seconds(1)).await;
     }
-    rig.manager.add_pod(&kept);
+    rig.add(&kept);
     rig.during(seconds(1)).await;
     assert_eq!(rig.result(ProbeKind::Readiness, "gone"), Some(Success));
     assert_eq!(rig.result(ProbeKind::Readiness, "kept"), Some(Success));
@@ -177,7 +183,7 @@ async fn updates() {
     let pod = pod(ProbeKind::Readiness);
     let kind = ProbeKind::Readiness;
     rig.set(&pod, running("a", true));
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     let first = rig.during(seconds(60)).await;
     assert_eq!(first, [(kind, Failure), (kind, Success)]);
     rig.script.set(bad());
@@ -201,7 +207,7 @@ async fn probes_come_in_their_period() {
     let mut rig = Rig::new(Script::always(good()));
     let pod = pod(ProbeKind::Liveness);
     rig.set(&pod, running("a", true));
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     rig.during(Duration::from_millis(4_900)).await;
     assert_eq!(rig.script.asked(), 1);
     rig.during(seconds(50)).await;
@@ -215,7 +221,7 @@ async fn clean_up() {
         let mut rig = Rig::new(Script::always(good()));
         let pod = pod(kind);
         rig.set(&pod, running("a", kind != ProbeKind::Startup));
-        rig.manager.add_pod(&pod);
+        rig.add(&pod);
         rig.during(seconds(7)).await;
         let asked = rig.script.asked();
         assert_eq!(asked, 2, "{kind}");
@@ -231,7 +237,7 @@ async fn a_pod_that_is_ended_keeps_its_readiness_probe_and_its_results() {
     let mut rig = Rig::new(Script::always(good()));
     let pod = all_probes();
     rig.set(&pod, running("a", false));
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     let started = rig.during(seconds(1)).await;
     assert!(
         started.contains(&(ProbeKind::Startup, Success)),
@@ -248,7 +254,7 @@ async fn a_pod_that_is_ended_keeps_its_readiness_probe_and_its_results() {
     assert_eq!(rig.result(ProbeKind::Startup, "a"), Some(Success));
     assert_eq!(rig.result(ProbeKind::Liveness, "a"), Some(Success));
     // It is not probed anew because somebody asks for the same again.
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     assert_eq!(rig.during(seconds(60)).await, []);
 }
 
@@ -261,7 +267,7 @@ async fn readiness_is_asked_at_once_when_something_has_changed() {
     let pod = Arc::new(pod_with(ProbeKind::Readiness, probe));
     let uid = PodUid::of(&pod);
     rig.set(&pod, running("a", false));
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     let kind = ProbeKind::Readiness;
     assert_eq!(rig.during(seconds(1)).await, [(kind, Failure)]);
     rig.set(&pod, running("a", true));
@@ -278,7 +284,7 @@ async fn startup_gates_the_others_and_failures_hold_until_there_is_a_new_contain
     let mut rig = Rig::new(Script::always(bad()));
     let pod = pod(ProbeKind::Startup);
     rig.set(&pod, running("a", false));
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     let kind = ProbeKind::Startup;
     let failed = rig.during(seconds(60)).await;
     assert_eq!(failed, [(kind, Unknown), (kind, Failure)]);
@@ -295,7 +301,7 @@ async fn a_target_that_cannot_be_asked_leaves_its_result() {
     let mut rig = Rig::new(script);
     let pod = pod(ProbeKind::Liveness);
     rig.set(&pod, running("a", true));
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     let first = rig.during(seconds(11)).await;
     assert_eq!(first, [(ProbeKind::Liveness, Success)]);
     assert_eq!(rig.script.asked(), 9);
@@ -304,13 +310,13 @@ async fn a_target_that_cannot_be_asked_leaves_its_result() {
 #[tokio::test(start_paused = true)]
 async fn probes_are_spread_when_the_agent_was_just_started() {
     // The agent was started as the clock began: all first probes come within one period.
-    let mut rig = Rig::started_at(Script::always(good()), at(0));
+    let mut rig = Rig::started_at(Script::always(good()), Some(Instant::now()));
     let mut times = HashSet::new();
     for number in 0..8 {
         let mut pod = Pod::clone(&pod(ProbeKind::Readiness));
         pod.metadata.uid = Some(number.to_string());
         rig.set(&pod, running(&format!("c{number}"), true));
-        rig.manager.add_pod(&Arc::new(pod));
+        rig.add(&Arc::new(pod));
     }
     let start = Instant::now();
     for _ in 0..16 {
@@ -348,7 +354,7 @@ async fn no_worker_outlives_its_driver() {
         let mut rig = Rig::new(Script::always(Answer::Success(String::new())));
         let pod = pod(ProbeKind::Liveness);
         rig.set(&pod, running("a", true));
-        rig.manager.add_pod(&pod);
+        rig.add(&pod);
         rig.during(seconds(1)).await;
         if graceful {
             rig.token.cancel();

@@ -1,9 +1,11 @@
 //! Containers that end again and again wait.
 
+use std::time::Duration;
+
 use kubewright_cri::testing::Behaviour;
 use node_agent::worker::{Failure, Outcome};
 use serde_json::json;
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
 use crate::fixtures::{Harness, SECOND, app, pod};
 
@@ -19,14 +21,14 @@ async fn do_back_off() {
     for delay in [10, 20, 40] {
         advance(2 * SECOND).await;
         harness.events();
-        let ended = harness.clock.now() - jiff::SignedDuration::from_secs(1);
+        let ended = Instant::now() - SECOND;
         let result = harness.sync(&pod).await;
         let error = result.starts[0].result.as_ref().unwrap_err();
         assert_eq!(error.reason, "CrashLoopBackOff");
         let message =
             format!("back-off {delay}s restarting failed container=app pod=web_new(12345678)");
         assert_eq!(error.message, message);
-        let expiry = ended + jiff::SignedDuration::from_secs(delay);
+        let expiry = ended + Duration::from_secs(delay);
         assert_eq!(
             result.outcome(),
             Outcome::Failed(Failure::Backoff { expiry })
@@ -41,8 +43,7 @@ async fn do_back_off() {
                 .all(|call| !call.starts_with("Stop"))
         );
 
-        let wait = std::time::Duration::try_from(expiry.duration_since(harness.clock.now()));
-        advance(wait.unwrap() + SECOND / 1000).await;
+        advance(expiry - Instant::now() + SECOND / 1000).await;
         harness.sync_well(&pod).await;
     }
     // Another image is another container: it does not wait.

@@ -94,6 +94,7 @@ fn container(id: &str, state: RuntimeState) -> ObservedContainer {
         image_id: String::new(),
         hash: 0,
         restart_count: 0,
+        restart_delay: None,
         reason: String::new(),
         message: String::new(),
     }
@@ -181,6 +182,7 @@ fn listed(pod: &ObservedPod) -> ListedPod {
             .map(|sandbox| ListedSandbox {
                 id: sandbox.id.clone(),
                 is_ready: sandbox.is_ready,
+                attempt: sandbox.attempt,
                 created_at: sandbox.created_at,
             })
             .collect(),
@@ -191,6 +193,7 @@ fn listed(pod: &ObservedPod) -> ListedPod {
                 sandbox: pod.sandboxes.first().map_or("".into(), |it| it.id.clone()),
                 name: container.name.clone(),
                 state: container.state,
+                attempt: container.restart_count,
                 created_at: container.created_at,
                 image_id: Arc::from(""),
             })

@@ -11,7 +11,7 @@ use node_agent::status::Eviction;
 use node_agent::worker::{Kill, KillCause, KillError, Stage, SyncError, UpdateKind};
 use tokio::time::{Instant, sleep};
 
-use crate::fixtures::{at, deleted, fixed, named, observed, pod, settle, uid};
+use crate::fixtures::{deleted, fixed, named, observed, pod, settle, uid};
 use crate::worker_rig::{Call, Fate, Rig, cleaned, orphan, synced, terminated};
 
 use UpdateKind::{Create, Update};
@@ -200,7 +200,7 @@ async fn complete_work_enqueue() {
         (
             || {
                 Fate::Fails(SyncError::Backoff {
-                    expiry: at(40),
+                    expiry: Instant::now() + Duration::from_secs(40),
                     message: "back-off".into(),
                 })
             },

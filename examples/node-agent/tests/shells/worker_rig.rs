@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kubewright_clock::Clock;
 use node_agent::event::{EventReceiver, EventRecorder};
 use node_agent::pleg::{Pleg, PlegOptions, PodCache};
 use node_agent::pod::PodUid;
@@ -21,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::fixtures::{FakePods, at, settle, uid};
+use crate::fixtures::{FakePods, settle, uid};
 
 /// What a worker asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,7 +175,6 @@ impl Rig {
             cache,
             pleg: asks.then_some(pleg),
             events: recorder,
-            clock: Clock::starting_at(at(0)),
         };
         let (pool, driver): (_, WorkerDriver<_>) =
             WorkerPool::new(syncer.clone(), parts, WorkerOptions::default());

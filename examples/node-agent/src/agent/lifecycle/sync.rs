@@ -57,7 +57,7 @@ impl Parts {
         let prepared =
             token.run_until_cancelled(Box::pin(self.prepare(&pod, mirror.as_deref(), &observed)));
         let prepared = prepared.await.unwrap_or(Err(SyncError::Cancelled))?;
-        self.probes.add_pod(&pod);
+        self.probes.add_pod(&pod, &observed);
         let result = self.run(&pod, &observed, &prepared, &token).await;
         result.record(&PodUid::of(&pod), &mut self.failures.lock());
         if result.starts.iter().any(|start| start.result.is_err()) {

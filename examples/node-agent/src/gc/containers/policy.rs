@@ -75,7 +75,9 @@ fn dead(pods: &[ListedPod], min_age: Duration, now: Timestamp) -> Units<'_> {
     let mut units = Units::new();
     for pod in pods {
         for container in &pod.containers {
-            let is_old = now.duration_since(container.created_at) >= min_age;
+            // One that is yet to be made by the clock here is as old as if it was made now.
+            let age = now.duration_since(container.created_at);
+            let is_old = age.max(SignedDuration::ZERO) >= min_age;
             if is_old && container.state != RuntimeState::Running {
                 let unit = units.entry((&pod.uid, &*container.name)).or_default();
                 unit.push(container);
@@ -83,7 +85,7 @@ fn dead(pods: &[ListedPod], min_age: Duration, now: Timestamp) -> Units<'_> {
         }
     }
     for unit in units.values_mut() {
-        unit.sort_by_key(|container| Reverse(container.created_at));
+        unit.sort_by_key(|container| Reverse((container.attempt, container.created_at)));
     }
     units
 }

@@ -17,7 +17,7 @@ pub fn removable_sandboxes(
     for pod in pods {
         let held: HashSet<_> = pod.containers.iter().map(|it| &it.sandbox).collect();
         let mut sandboxes: Vec<_> = pod.sandboxes.iter().collect();
-        sandboxes.sort_by_key(|sandbox| Reverse(sandbox.created_at));
+        sandboxes.sort_by_key(|sandbox| Reverse((sandbox.attempt, sandbox.created_at)));
         let kept = usize::from(!is_useless(&pod.uid));
         let old = sandboxes.into_iter().skip(kept);
         let dead = old.filter(|sandbox| !sandbox.is_ready && !held.contains(&sandbox.id));

@@ -19,7 +19,7 @@ pub fn dead_containers(observed: &ObservedPod, of: Option<&str>, keep: usize) ->
         is_named && container.state == RuntimeState::Exited
     });
     let mut dead: Vec<_> = dead.collect();
-    dead.sort_by_key(|container| Reverse(container.created_at));
+    dead.sort_by_key(|container| Reverse((container.restart_count, container.created_at)));
     let old = dead.into_iter().skip(keep);
     old.map(|container| container.id.clone()).collect()
 }

@@ -1,9 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kubewright_clock::Clock;
 use kubewright_cri::Error;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -26,9 +24,8 @@ pub struct ImageGc<H> {
     records: ImageRecords,
     events: EventRecorder,
     node: ObjectReference,
-    clock: Clock,
     /// When it first collected.
-    began_at: Option<Timestamp>,
+    began_at: Option<Instant>,
 }
 
 /// Images could not be collected as they should.
@@ -88,7 +85,6 @@ impl<H: ImageHost> ImageGc<H> {
         policy: ImageGcPolicy,
         events: EventRecorder,
         node: ObjectReference,
-        clock: Clock,
     ) -> Result<Self, InvalidPolicy> {
         policy.check()?;
         Ok(Self {
@@ -98,7 +94,6 @@ impl<H: ImageHost> ImageGc<H> {
             records: ImageRecords::default(),
             events,
             node,
-            clock,
             began_at: None,
         })
     }
@@ -152,7 +147,7 @@ impl<H: ImageHost> ImageGc<H> {
     ///
     /// Dropping the future stops between two removals, or gives up the answer to one.
     pub async fn collect(&mut self) -> Result<(), ImageGcError> {
-        let now = self.clock.now();
+        let now = Instant::now();
         let began_at = *self.began_at.get_or_insert(now);
         self.detect(now).await?;
         if let Some(max_age) = self.policy.max_age {
@@ -195,20 +190,20 @@ impl<H: ImageHost> ImageGc<H> {
     ///
     /// As of [`collect`](Self::collect).
     pub async fn remove_unused(&mut self) -> Result<u64, ImageGcError> {
-        let now = self.clock.now();
+        let now = Instant::now();
         self.detect(now).await?;
         let images = self.records.unused(Duration::ZERO, now);
         self.remove_until(u64::MAX, images).await
     }
 
-    async fn detect(&mut self, now: Timestamp) -> Result<(), ImageGcError> {
+    async fn detect(&mut self, now: Instant) -> Result<(), ImageGcError> {
         let images = self.host.images().await?;
         let in_use = self.host.in_use().await?;
         self.records.detect(&images, &in_use, now);
         Ok(())
     }
 
-    async fn free(&mut self, wanted: u64, now: Timestamp) -> Result<u64, ImageGcError> {
+    async fn free(&mut self, wanted: u64, now: Instant) -> Result<u64, ImageGcError> {
         let images = self.records.unused(self.policy.min_age, now);
         self.remove_until(wanted, images).await
     }

@@ -1,8 +1,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use kubewright_cri::v1::Image;
+use tokio::time::Instant;
 
 /// What is remembered of images: since when they are there, and when somebody last used them.
 ///
@@ -18,9 +18,9 @@ pub struct ImageRecords {
 #[derive(Clone, Debug)]
 struct Record {
     /// `None` for what was there before the agent.
-    first_seen: Option<Timestamp>,
+    first_seen: Option<Instant>,
     /// `None` if it was never seen in use.
-    last_used: Option<Timestamp>,
+    last_used: Option<Instant>,
     size: u64,
     is_pinned: bool,
     is_in_use: bool,
@@ -37,7 +37,7 @@ pub struct UnusedImage {
 
 impl ImageRecords {
     /// Takes in which images there are, and which of them containers use.
-    pub fn detect(&mut self, images: &[Image], in_use: &HashSet<String>, now: Timestamp) {
+    pub fn detect(&mut self, images: &[Image], in_use: &HashSet<String>, now: Instant) {
         let first_seen = self.is_initialized.then_some(now);
         self.is_initialized = true;
         let mut before = std::mem::take(&mut self.records);
@@ -61,10 +61,10 @@ impl ImageRecords {
 
     /// The images that could go now to make room, in the order in which they should: the least
     /// recently used ones first, of those the longest known. None is younger than `min_age`.
-    pub fn unused(&self, min_age: Duration, now: Timestamp) -> Vec<UnusedImage> {
+    pub fn unused(&self, min_age: Duration, now: Instant) -> Vec<UnusedImage> {
         self.select(|record| {
             let first_seen = record.first_seen;
-            first_seen.is_none_or(|seen| now.duration_since(seen) >= signed(min_age))
+            first_seen.is_none_or(|seen| now.duration_since(seen) >= min_age)
         })
     }
 
@@ -73,13 +73,13 @@ impl ImageRecords {
     pub fn outdated(
         &self,
         max_age: Duration,
-        agent_started_at: Timestamp,
-        now: Timestamp,
+        agent_started_at: Instant,
+        now: Instant,
     ) -> Vec<UnusedImage> {
         self.select(|record| {
             let since = record.last_used.max(record.first_seen);
             let since = since.unwrap_or(agent_started_at).max(agent_started_at);
-            now.duration_since(since) > signed(max_age)
+            now.duration_since(since) > max_age
         })
     }
 
@@ -110,8 +110,4 @@ impl ImageRecords {
         });
         images.collect()
     }
-}
-
-fn signed(time: Duration) -> SignedDuration {
-    SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)
 }

@@ -2,7 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
-use kubewright_clock::Clock;
 use kubewright_cri::{Error, Runtime, v1};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -23,7 +22,6 @@ pub struct ImageManager {
     images: Runtime,
     puller: Puller,
     backoffs: Mutex<ImageBackoffs>,
-    clock: Clock,
     events: EventRecorder,
 }
 
@@ -54,7 +52,6 @@ pub(in crate::runtime) struct EnsuredImage {
 impl ImageManager {
     pub(in crate::runtime) fn new(
         images: Runtime,
-        clock: Clock,
         events: EventRecorder,
         max_parallel: Option<u32>,
         rate: Option<Rate>,
@@ -63,7 +60,6 @@ impl ImageManager {
             puller: Puller::new(images.clone(), max_parallel, rate),
             images,
             backoffs: Mutex::new(ImageBackoffs::default()),
-            clock,
             events,
         }
     }
@@ -100,7 +96,7 @@ impl ImageManager {
     }
 
     pub(in crate::runtime) fn collect_garbage(&self) {
-        self.backoffs.lock().collect_garbage(self.clock.now());
+        self.backoffs.lock().collect_garbage(Instant::now());
     }
 
     /// Sees to it that an image is on the node, by the policy of the container that needs it.
@@ -158,7 +154,7 @@ impl ImageManager {
             reference,
             ..
         } = *request;
-        let waits = self.backoffs.lock().try_pull(uid, image, self.clock.now());
+        let waits = self.backoffs.lock().try_pull(uid, image, Instant::now());
         if let Err(backoff) = waits {
             let message = format!("Back-off pulling image {image:?}");
             self.events.normal(reference, "BackOff", message);
@@ -177,7 +173,7 @@ impl ImageManager {
         };
         let Pulled { id, took } = pulled.map_err(|(told, (reason, message))| {
             let cause = format!("{reason}: {message}");
-            let now = self.clock.now();
+            let now = Instant::now();
             self.backoffs.lock().failed(uid, image, cause, now);
             let told = format!("Failed to pull image {image:?}: {told}");
             self.events.warning(reference, "Failed", told);

@@ -1,18 +1,22 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, LifecycleHandler, Pod};
 use serde_json::Error as JsonError;
 
 use super::PodRecord;
 use super::pod::owner_labels;
+use crate::config::GoDuration;
 use crate::runtime::container_hash;
 
 pub(in crate::runtime) const CONTAINER_NAME: &str = "io.kubernetes.container.name";
 
 const HASH: &str = "io.kubernetes.container.hash";
 const RESTART_COUNT: &str = "io.kubernetes.container.restartCount";
+/// Kubelet writes no such thing, and leaves it alone.
+const RESTART_DELAY: &str = "node-agent.kubewright/restart-delay";
 const TERMINATION_MESSAGE_PATH: &str = "io.kubernetes.container.terminationMessagePath";
 const TERMINATION_MESSAGE_POLICY: &str = "io.kubernetes.container.terminationMessagePolicy";
 const PRE_STOP_HANDLER: &str = "io.kubernetes.container.preStopHandler";
@@ -34,6 +38,8 @@ pub struct ContainerRecord {
     pub hash: u64,
     /// How often a container of this name was restarted before it.
     pub restart_count: u32,
+    /// How long the next one is to wait after the end of this one, if it has to.
+    pub restart_delay: Option<Duration>,
     /// Where it leaves its last words.
     pub termination_message_path: Option<String>,
     /// Where its last words are looked for.
@@ -73,6 +79,7 @@ pub fn container_annotations(
     pod: &Pod,
     container: &Container,
     restart_count: u32,
+    restart_delay: Option<Duration>,
 ) -> Result<BTreeMap<String, String>, JsonError> {
     let lifecycle = container.lifecycle.as_ref();
     let pre_stop = lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref());
@@ -80,6 +87,7 @@ pub fn container_annotations(
     let ports = container.ports.as_ref().filter(|ports| !ports.is_empty());
     let ports = ports.map(serde_json::to_string).transpose()?;
     let seconds = |seconds: Option<i64>| seconds.map(|seconds| seconds.to_string());
+    let delay = restart_delay.map(|delay| GoDuration::truncated_to_millis(delay).to_string());
     let spec = pod.spec.as_ref();
     let termination_grace = spec.and_then(|spec| spec.termination_grace_period_seconds);
 
@@ -88,6 +96,7 @@ pub fn container_annotations(
     let annotations = [
         (HASH, Some(format!("{:x}", container_hash(container)))),
         (RESTART_COUNT, Some(restart_count.to_string())),
+        (RESTART_DELAY, delay),
         (TERMINATION_MESSAGE_PATH, Some(path.unwrap_or_default())),
         (TERMINATION_MESSAGE_POLICY, Some(policy.unwrap_or_default())),
         (PRE_STOP_HANDLER, pre_stop),
@@ -128,6 +137,8 @@ impl ContainerRecord {
             name: name.as_ref().into(),
             hash: hash.unwrap_or_default(),
             restart_count: read.number(RESTART_COUNT)?.unwrap_or_default(),
+            restart_delay: read
+                .parsed(RESTART_DELAY, |text| text.parse::<GoDuration>().ok()?.get())?,
             termination_message_path: read.text(TERMINATION_MESSAGE_PATH),
             termination_message_policy: read.text(TERMINATION_MESSAGE_POLICY),
             pre_stop: read.parsed(PRE_STOP_HANDLER, |text| serde_json::from_str(text).ok())?,

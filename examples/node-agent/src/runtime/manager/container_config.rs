@@ -1,6 +1,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kubewright_cri::v1;
@@ -28,6 +29,8 @@ pub(super) struct ContainerConfigParts<'a> {
     pub(super) container: &'a PodContainer<'a>,
     pub(super) image: &'a EnsuredImage,
     pub(super) restart_count: u32,
+    /// How long the next one is to wait after the end of this one.
+    pub(super) restart_delay: Option<Duration>,
 }
 
 /// How a container is to be made, and what is to be told about it.
@@ -70,6 +73,7 @@ impl RuntimeManager {
             container,
             image,
             restart_count,
+            restart_delay,
         } = parts;
         let pod = start.request.pod;
         let spec: &Container = &container.spec;
@@ -110,7 +114,7 @@ impl RuntimeManager {
             mounts,
             devices: Vec::new(),
             labels: container_labels(pod, spec),
-            annotations: container_annotations(pod, spec, restart_count)?,
+            annotations: container_annotations(pod, spec, restart_count, restart_delay)?,
             log_path: format!("{}/{restart_count}.log", spec.name),
             stdin,
             stdin_once,

@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kubewright_cri::{Error, v1};
 
@@ -20,6 +21,7 @@ impl RuntimeManager {
         start: &Start<'_>,
         starting: &Starting<'_>,
         image: &EnsuredImage,
+        restart_delay: Option<Duration>,
     ) -> Result<(String, PathBuf), StartError> {
         let restart_count = self.restart_count(start, starting.container).await;
         let restart_count = restart_count.map_err(|error| {
@@ -31,6 +33,7 @@ impl RuntimeManager {
             container: starting.container,
             image,
             restart_count,
+            restart_delay,
         });
         let config = config.map_err(|error| {
             let cause = chain(&error);

@@ -30,18 +30,9 @@ impl PodRuntime for RuntimeManager {
 /// Sorts what a runtime has by pods; what is nobody's that the agent knows is left out.
 fn group(
     runtime: &Arc<str>,
-    mut sandboxes: Vec<v1::PodSandbox>,
-    mut containers: Vec<v1::Container>,
+    sandboxes: Vec<v1::PodSandbox>,
+    containers: Vec<v1::Container>,
 ) -> Vec<ListedPod> {
-    // Of two that are of one time, the one that was tried later is newer.
-    sandboxes.sort_by_key(|it| {
-        let attempt = it.metadata.as_ref().map(|data| data.attempt);
-        Reverse((it.created_at, attempt))
-    });
-    containers.sort_by_key(|it| {
-        let attempt = it.metadata.as_ref().map(|data| data.attempt);
-        Reverse((it.created_at, attempt))
-    });
     let mut pods = BTreeMap::new();
     let empty = |record: PodRecord| ListedPod {
         uid: record.uid,
@@ -57,6 +48,7 @@ fn group(
         let pod = pods.entry(uid).or_insert_with(|| empty(record));
         pod.sandboxes.push(ListedSandbox {
             is_ready: sandbox.state() == v1::PodSandboxState::SandboxReady,
+            attempt: sandbox.metadata.as_ref().map_or(0, |data| data.attempt),
             created_at: timestamp(sandbox.created_at),
             id: sandbox.id.into(),
         });
@@ -70,6 +62,7 @@ fn group(
         let pod = pods.entry(uid).or_insert_with(|| empty(record.pod));
         pod.containers.push(ListedContainer {
             state: state(container.state()),
+            attempt: container.metadata.as_ref().map_or(0, |data| data.attempt),
             created_at: timestamp(container.created_at),
             id: ContainerId {
                 runtime: runtime.clone(),
@@ -79,6 +72,13 @@ fn group(
             name: record.name,
             image_id: first_given([container.image_id, container.image_ref]).into(),
         });
+    }
+    // The one that was tried later is newer, whatever the runtime's clock said meanwhile.
+    for pod in pods.values_mut() {
+        pod.sandboxes
+            .sort_by_key(|it| Reverse((it.attempt, it.created_at)));
+        pod.containers
+            .sort_by_key(|it| Reverse((it.attempt, it.created_at)));
     }
     pods.into_values().collect()
 }

@@ -49,7 +49,7 @@ impl RuntimeManager {
         });
         let statuses = try_join_all(statuses).await?.into_iter().flatten();
         let mut sandboxes: Vec<_> = statuses.map(observed_sandbox).collect();
-        sandboxes.sort_by_key(|sandbox| Reverse((sandbox.created_at, sandbox.attempt)));
+        sandboxes.sort_by_key(|sandbox| Reverse((sandbox.attempt, sandbox.created_at)));
         Ok(sandboxes)
     }
 
@@ -83,7 +83,7 @@ impl RuntimeManager {
         let observed = statuses.filter_map(|status| observed_container(runtime_name, &status));
         let mut containers: Vec<_> = observed.collect();
         containers
-            .sort_by_key(|container| Reverse((container.created_at, container.restart_count)));
+            .sort_by_key(|container| Reverse((container.restart_count, container.created_at)));
         Ok(containers)
     }
 }
@@ -162,6 +162,7 @@ pub(super) fn observed_container(
         image_id: first_given([status.image_ref.clone(), status.image_id.clone()]),
         hash: record.hash,
         restart_count: record.restart_count,
+        restart_delay: record.restart_delay,
         reason: status.reason.clone(),
         message,
     })

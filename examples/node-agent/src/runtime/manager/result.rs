@@ -1,5 +1,5 @@
-use jiff::Timestamp;
 use kubewright_cri::Error;
+use tokio::time::Instant;
 
 use crate::pod::{PodUid, UnsupportedField};
 use crate::status::{StartFailure, StartFailures};
@@ -34,7 +34,7 @@ pub struct StartError {
     /// For people.
     pub message: String,
     /// When it may be tried again, of one that was not tried since it has to wait.
-    pub expiry: Option<Timestamp>,
+    pub expiry: Option<Instant>,
 }
 
 /// Why a pod could not be made what it should be.

@@ -53,16 +53,17 @@ impl RuntimeManager {
             .crash_loop
             .lock()
             .try_start(pod, spec, observed, now);
-        if let Err(backoff) = may_start {
+        let restart_delay = may_start.map_err(|backoff| {
             let (name, pod) = (&spec.name, described(pod));
             let message = format!("Back-off restarting failed container {name} in pod {pod}");
             let events = self.events();
             events.warning(&starting.reference, "BackOff", message);
-            return Err(backoff.into());
-        }
+            StartError::from(backoff)
+        })?;
 
         let image = self.ensure_image(start, &starting).await?;
-        let (id, log_path) = self.create(start, &starting, &image).await?;
+        let created = self.create(start, &starting, &image, restart_delay);
+        let (id, log_path) = created.await?;
         let created = "Container created";
         self.events()
             .normal(&starting.reference, "Created", created);

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use tokio::time::Instant;
 
+use crate::moment::Moment;
 use crate::pod::{
     PodDirectory, PodName, PodUid, is_deleting, is_mirror, is_phase_terminal, is_static,
 };
@@ -26,6 +27,8 @@ struct Versioned {
     version: u64,
     name: PodName,
     status: Arc<PodStatus>,
+    /// When the pod was started, by the clock that nobody sets.
+    started_at: Option<Instant>,
     is_finished: bool,
 }
 
@@ -71,12 +74,16 @@ impl StatusCache {
         Some(Arc::clone(&self.statuses.get(uid)?.status))
     }
 
+    pub(super) fn started_at(&self, uid: &PodUid) -> Option<Instant> {
+        self.statuses.get(uid)?.started_at
+    }
+
     /// Makes a new status of the last one, or of that of the source; says whether there is news.
     ///
     /// Answers to kubelet's `updateStatusInternal`.
     pub(super) fn update(
         &mut self,
-        now: Timestamp,
+        now: Moment,
         pod: &Pod,
         source: Option<&PodStatus>,
         change: Change,
@@ -99,11 +106,17 @@ impl StatusCache {
         let Some(new) = make(base) else {
             return Ok(false);
         };
-        let new = settle(pod, old, new, now)?;
+        let new = settle(pod, old, new, now.wall)?;
         let is_optional = matches!(change, Change::News | Change::Amended);
         if is_optional && last.is_some_and(|last| is_same(&last.status, &new)) {
             return Ok(false);
         }
+        let told = new.start_time.as_ref();
+        let known = last.filter(|last| last.status.start_time.as_ref() == told);
+        let started_at = match known {
+            Some(last) => last.started_at,
+            None => told.map(|time| now.when(time.0)),
+        };
         // A static pod may start again under its uid.
         let was_finished = last.is_some_and(|last| last.is_finished) && !is_static(pod);
         self.last_version += 1;
@@ -111,6 +124,7 @@ impl StatusCache {
             version: self.last_version,
             name: PodName::of(pod),
             status: Arc::new(new),
+            started_at,
             is_finished: change == Change::Finished || was_finished,
         };
         self.statuses.insert(uid, versioned);
@@ -229,7 +243,11 @@ mod tests {
             ..Default::default()
         };
         let change = Change::News;
-        let updated = cache.update(Timestamp::UNIX_EPOCH, pod, None, change, |_| Some(said));
+        let now = Moment {
+            wall: jiff::Timestamp::UNIX_EPOCH,
+            at: Instant::now(),
+        };
+        let updated = cache.update(now, pod, None, change, |_| Some(said));
         updated.unwrap()
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kubewright_workqueue::WorkQueue;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::state::State;
@@ -60,7 +61,7 @@ impl Shared {
             return;
         }
         prepare(&mut state, &mut update);
-        let now = self.parts.clock.now();
+        let now = Instant::now();
         let effects = state.workers.update(update, observed.as_deref(), now);
         self.apply(&mut state, effects);
     }
@@ -82,7 +83,7 @@ impl Shared {
         desired: &HashSet<PodUid>,
     ) -> BTreeMap<PodUid, KnownWorker> {
         let mut state = self.state.lock();
-        let now = self.parts.clock.now();
+        let now = Instant::now();
         let (known, effects) = state.workers.sync_known_pods(desired, now);
         self.apply(&mut state, effects);
         known
@@ -108,7 +109,7 @@ impl Shared {
         if state.is_closed {
             return None;
         }
-        let (turn, effects) = state.workers.begin(uid, self.parts.clock.now());
+        let (turn, effects) = state.workers.begin(uid, Instant::now());
         self.apply(&mut state, effects);
         let Turn::Work(work) = turn else {
             state.rest(uid);
@@ -130,7 +131,7 @@ impl Shared {
         if let Some(slot) = state.slots.get_mut(uid) {
             (slot.turn, slot.last_turn) = (None, Some(at));
         }
-        let now = self.parts.clock.now();
+        let now = Instant::now();
         let effects = state.workers.complete(uid, work, outcome, now);
         self.apply(&mut state, effects);
     }
