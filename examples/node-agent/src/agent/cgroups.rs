@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::AgentError;
 use super::handler::Handler;
+use crate::blocking::blocking;
 use crate::config::{Config, RuntimeKind};
 use crate::event::node_reference;
 use crate::node::{NodeFacts, allocatable, capacity};
@@ -157,10 +158,7 @@ impl Cgroups {
         let Some(pods) = self.pods.clone() else {
             return Ok(T::default());
         };
-        match tokio::task::spawn_blocking(move || work(&pods)).await {
-            Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        blocking(move || work(&pods)).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use crate::blocking::blocking;
 use crate::pod::PodUid;
 use crate::volume::VolumeError;
 
@@ -27,14 +28,11 @@ impl PodFiles {
         work: impl FnOnce() -> Result<T, VolumeError> + Send + 'static,
     ) -> Result<T, VolumeError> {
         let turn = self.turn(uid).await;
-        let done = tokio::task::spawn_blocking(move || {
+        let done = blocking(move || {
             let _turn = turn;
             work()
         });
-        match done.await {
-            Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        done.await
     }
 
     async fn turn(&self, uid: &PodUid) -> OwnedMutexGuard<()> {
@@ -64,7 +62,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn what_was_begun_ends_before_the_next_begins_though_nobody_waits_for_it() {
         let files = PodFiles::default();
         let (uid, other, last) = (PodUid::new("1"), PodUid::new("2"), PodUid::new("3"));

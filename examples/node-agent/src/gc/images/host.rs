@@ -5,6 +5,7 @@ use kubewright_cri::v1::{Image, ImageSpec};
 use kubewright_cri::{Error, Runtime};
 
 use super::ImageGcError;
+use crate::blocking::blocking;
 use crate::runtime::PodRuntime;
 
 /// How full a file system is, in bytes.
@@ -72,14 +73,14 @@ impl<P: PodRuntime> ImageHost for CriImages<P> {
         let mountpoint = mountpoint
             .filter(|path| !path.as_os_str().is_empty())
             .ok_or(ImageGcError::NoFileSystem)?;
-        let read = tokio::task::spawn_blocking(move || {
+        let stat = blocking(move || {
             let stat = rustix::fs::statvfs(&mountpoint);
             stat.map_err(|error| ImageGcError::Unreadable {
                 path: mountpoint,
                 error: error.into(),
             })
         });
-        let stat = read.await.map_err(|_| ImageGcError::NoFileSystem)??;
+        let stat = stat.await?;
         Ok(FsUsage {
             capacity: stat.f_blocks.saturating_mul(stat.f_frsize),
             available: stat.f_bavail.saturating_mul(stat.f_frsize),
