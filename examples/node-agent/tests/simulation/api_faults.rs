@@ -94,6 +94,57 @@ async fn the_server_is_away_while_a_pod_runs() {
     world.stop().await;
 }
 
+/// Containers of all kinds of pods die meanwhile: each pod goes its way, and all of it is told.
+#[tokio::test(start_paused = true)]
+async fn pods_die_while_the_server_is_away() {
+    let mut world = World::new(9).await;
+    world
+        .runtime
+        .behave("crash", Behaviour::exits(Duration::ZERO, 1));
+    let pod = |policy: &str, name: &str| json!({"restartPolicy": policy, "containers": [{"name": name, "image": "i:1"}]});
+    let running = ["always", "flaky", "done", "failed", "killed"];
+    for (name, policy) in
+        running
+            .into_iter()
+            .zip(["Always", "OnFailure", "OnFailure", "Never", "Never"])
+    {
+        world.run(name, pod(policy, "app")).await;
+    }
+    world.create("crash", pod("Always", "crash")).await;
+    world.pass(3).await;
+    world.api_goes();
+    // How the containers end, and what becomes of their pods.
+    for (name, code) in running.into_iter().zip([0, 3, 0, 3, 137]) {
+        world.pass_by(40, 5).await;
+        world.runtime.exit(&world.container_id(name, "app"), code);
+    }
+    world.pass_by(OUTAGE - 200, 10).await;
+    let view = world.view().await;
+    for (name, runs) in running.into_iter().zip([true, true, false, false, false]) {
+        assert_eq!(!view.running(name).is_empty(), runs, "{name}");
+    }
+    let crashes = world.seconds_of("StartContainer", "crash/crash");
+    assert!(crashes.len() >= 6, "{crashes:?}");
+    world.api_comes();
+    world
+        .until(60, "all of it is told", |view| {
+            let phases = running.map(|name| view.phase(name).unwrap_or_default());
+            phases == ["Running", "Running", "Succeeded", "Failed", "Failed"]
+                && ["always", "flaky"]
+                    .iter()
+                    .all(|name| view.restarts(name, "app") == 1)
+        })
+        .await;
+    let newest = world.runtime.container("crash", "crash").unwrap();
+    let attempt = i32::try_from(newest.metadata.unwrap().attempt).unwrap();
+    assert_eq!(world.view().await.restarts("crash", "crash"), attempt);
+    for name in running.into_iter().chain(["crash"]) {
+        world.delete(name).await;
+        world.until_gone(60, name).await;
+    }
+    world.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_server_is_away_while_a_pod_starts() {
     for after in [0, 1, 100, 1000] {

@@ -29,8 +29,8 @@ fn spec() -> Value {
 }
 
 async fn check_empty(world: &mut World) {
-    // Back-offs are remembered for twice the longest of them.
-    world.pass_by(700, 50).await;
+    // Back-offs are remembered for three times the longest of them.
+    world.pass_by(1000, 50).await;
     let census = world.census();
     assert_eq!(census, Default::default());
     let view = world.view().await;

@@ -12,8 +12,10 @@ mod invariants;
 mod world;
 
 mod back_offs;
+mod clocks;
 mod life;
 mod node;
+mod run_once;
 mod static_pods;
 mod wrong_input;
 
@@ -22,6 +24,7 @@ mod api_faults;
 mod runtime_faults;
 mod schedule;
 
+mod bugs;
 mod crowd;
 mod determinism;
 mod growth;

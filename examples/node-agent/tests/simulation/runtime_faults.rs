@@ -1,6 +1,8 @@
 //! The runtime goes away, is slow, and loses calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use kubewright_cri::testing::{Behaviour, Fault};
@@ -21,12 +23,25 @@ const EFFECTIVE: [&str; 9] = [
     "ExecSync",
 ];
 
-/// Calls that only look; some of them.
-const LOOKS: [&str; 4] = [
+/// Calls that only look at pods.
+const LOOKS: [&str; 5] = [
     "ListPodSandbox",
+    "ListContainers",
     "ContainerStatus",
     "PodSandboxStatus",
     "ImageStatus",
+];
+
+/// Calls that are about the node: its images, logs and disks.
+const OF_THE_NODE: [&str; 8] = [
+    "Version",
+    "RuntimeConfig",
+    "Status",
+    "ImageFsInfo",
+    "ListImages",
+    "ListContainerStats",
+    "ReopenContainerLog",
+    "RemoveImage",
 ];
 
 fn spec() -> Value {
@@ -48,7 +63,11 @@ fn spec() -> Value {
 }
 
 async fn world(seed: u64) -> World {
-    let world = World::new(seed).await;
+    let mut world = World::idle(seed).await;
+    // Nobody has to wait for that.
+    world.options.container_gc_period = Duration::from_secs(10);
+    world.start().await;
+    world.until_ready().await;
     world
         .runtime
         .behave("init", Behaviour::exits(Duration::from_secs(1), 0));
@@ -71,7 +90,7 @@ async fn life(world: &mut World) {
         .await;
     world.delete("web").await;
     world.until_gone(200, "web").await;
-    world.pass_by(130, 10).await;
+    world.pass_by(40, 10).await;
     let view = world.view().await;
     assert!(
         view.containers.is_empty() && view.sandboxes.is_empty(),
@@ -90,22 +109,108 @@ async fn count(methods: &[&'static str]) -> BTreeMap<&'static str, usize> {
     counts.collect()
 }
 
+/// The node of a life of one that has little, and whose agent does not run yet.
+async fn idle() -> World {
+    let mut world = World::idle(1).await;
+    world.config.image_maximum_age = Some(Duration::from_secs(1));
+    world.config.container_log_max_size = 10;
+    let threshold = "1Mi".parse().unwrap();
+    world
+        .config
+        .eviction_hard
+        .insert("memory.available".into(), threshold);
+    world
+}
+
+/// A node comes up, has a pod whose log grows, and gets rid of its image.
+async fn life_of_node(world: &mut World) {
+    world.start().await;
+    world.until_ready().await;
+    world.run("web", app()).await;
+    let log = world.runtime.container("web", "app").unwrap().log_path;
+    fs::write(&log, "more than there may be").unwrap();
+    let directory = Path::new(&log).parent().unwrap();
+    // Fake runtimes begin no logs anew.
+    let is_rotated = || {
+        let is_reopened = world.runtime.calls().into_iter();
+        let count = is_reopened
+            .filter(|it| it.method == "ReopenContainerLog")
+            .count();
+        count > 0 && !Path::new(&log).exists() && fs::read_dir(directory).unwrap().count() == 1
+    };
+    for _ in 0..12 {
+        if is_rotated() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    assert!(is_rotated());
+    world.delete("web").await;
+    world.until_gone(60, "web").await;
+    for _ in 0..120 {
+        world.pass_by(10, 10).await;
+        if world.runtime.image_count() == 0 {
+            break;
+        }
+    }
+    assert_eq!(world.runtime.image_count(), 0);
+    assert!(world.is_node_ready().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_about_the_node_are_lost() {
+    let mut world = idle().await;
+    life_of_node(&mut world).await;
+    let calls = world.runtime.calls();
+    world.stop().await;
+    let count = |method| calls.iter().filter(|call| call.method == method).count();
+    for index in 0..2 {
+        for is_done in [false, true] {
+            // None of them has to do with another, so that one life will do.
+            let mut world = idle().await;
+            for method in OF_THE_NODE {
+                assert!(count(method) > 0, "{method} is not called");
+                lose(&world, method, index, is_done);
+            }
+            life_of_node(&mut world).await;
+            world.stop().await;
+        }
+    }
+    // None is left out here that the agent makes of itself.
+    let known = [&EFFECTIVE[..], &LOOKS, &OF_THE_NODE].concat();
+    let mut world = self::world(1).await;
+    life(&mut world).await;
+    let all = calls.into_iter().chain(world.runtime.calls());
+    let unknown: BTreeSet<_> = all.map(|call| call.method).collect();
+    let unknown: Vec<_> = unknown
+        .into_iter()
+        .filter(|it| !known.contains(it))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    world.stop().await;
+}
+
+/// The call of this number is lost, before or after it took effect.
+fn lose(world: &World, method: &'static str, index: usize, is_done: bool) {
+    eprintln!("{method} {index}, lost after: {is_done}");
+    for _ in 0..index {
+        world.runtime.fault(method, Fault::Delayed(Duration::ZERO));
+    }
+    let fault = if is_done {
+        Fault::Lost
+    } else {
+        Fault::unavailable()
+    };
+    world.runtime.fault(method, fault);
+}
+
 async fn lose_each(methods: &[&'static str], most: usize) {
     let counts = count(methods).await;
     for (method, count) in counts {
         for index in 0..count.min(most) {
             for is_done in [false, true] {
                 let mut world = world(1).await;
-                for _ in 0..index {
-                    world.runtime.fault(method, Fault::Delayed(Duration::ZERO));
-                }
-                let fault = if is_done {
-                    Fault::Lost
-                } else {
-                    Fault::unavailable()
-                };
-                world.runtime.fault(method, fault);
-                eprintln!("{method} {index}, lost after: {is_done}");
+                lose(&world, method, index, is_done);
                 life(&mut world).await;
                 world.stop().await;
             }
@@ -211,11 +316,7 @@ async fn containers_die_while_the_runtime_is_away() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_runtime_is_waited_for() {
     let mut world = world(5).await;
-    for method in EFFECTIVE
-        .into_iter()
-        .chain(LOOKS)
-        .chain(["ListContainers", "Status"])
-    {
+    for method in EFFECTIVE.into_iter().chain(LOOKS).chain(["Status"]) {
         for _ in 0..400 {
             world
                 .runtime

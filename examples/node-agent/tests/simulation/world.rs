@@ -11,7 +11,7 @@ use kube_client::client::ClientBuilder;
 use kube_client::{Client, client::Body};
 use kubewright_apiserver::ApiServer;
 use kubewright_apiserver::faults::{Call, Fault, Injected, Rule};
-use kubewright_clock::Clock;
+use kubewright_clock::{Clock, ClockSetter};
 use kubewright_cri::Runtime;
 use kubewright_cri::testing::{FakeOptions, FakeRuntime};
 use kubewright_cri::v1;
@@ -40,7 +40,11 @@ const STEP: Duration = Duration::from_millis(500);
 pub(crate) struct World {
     pub(crate) runtime: FakeRuntime,
     pub(crate) server: ApiServer,
+    /// The agent's.
     pub(crate) clock: Clock,
+    /// Sets the clock of the machine, which is the runtime's and, until it is given another, the
+    /// agent's.
+    pub(crate) machine: ClockSetter,
     pub(crate) config: Config,
     pub(crate) options: AgentOptions,
     pub(crate) mounter: Arc<dyn Mounter + Send + Sync>,
@@ -79,9 +83,10 @@ impl World {
         let _ = told
             .with_env_filter(EnvFilter::from_default_env())
             .try_init();
-        let clock = Clock::starting_at("2026-05-01T12:00:00Z".parse().unwrap());
+        let epoch = "2026-05-01T12:00:00Z".parse().unwrap();
+        let (clock, machine) = Clock::settable(epoch);
         let mut server = kubewright_apiserver::Config::default();
-        server.clock = clock.clone();
+        server.clock = Clock::starting_at(epoch);
         server.seed = seed;
         let server = ApiServer::new(server).unwrap();
         let mut options = FakeOptions::default();
@@ -117,6 +122,7 @@ impl World {
             runtime,
             server,
             clock,
+            machine,
             config,
             options,
             mounter: Arc::new(DirectMounter),
@@ -155,9 +161,8 @@ impl World {
         conditions.any(|it| it.type_ == "Ready" && it.status == "True")
     }
 
-    /// Starts an agent.
-    pub(crate) async fn start(&mut self) {
-        assert!(self.agent.is_none());
+    /// An agent of this node.
+    pub(crate) async fn agent(&self) -> Agent {
         let runtime = Runtime::in_process(self.runtime.clone());
         let (config, options) = (self.config.clone(), self.options.clone());
         let gathered = Dependencies::gather(&config, &options, runtime.clone(), runtime).await;
@@ -177,7 +182,13 @@ impl World {
             architecture: "amd64".into(),
             ..MachineInfo::default()
         };
-        let agent = Agent::new(config, options, dependencies).unwrap();
+        Agent::new(config, options, dependencies).unwrap()
+    }
+
+    /// Starts an agent.
+    pub(crate) async fn start(&mut self) {
+        assert!(self.agent.is_none());
+        let agent = self.agent().await;
         agent.birth_cry();
         let census = Box::new(agent.census());
         let token = CancellationToken::new();

@@ -1,11 +1,20 @@
 //! What is wrong gets its event, reason or error, and the agent goes on.
 
+use clap::Parser;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube_client::api::{Api, PostParams};
 use kubewright_cri::testing::Exec;
+use node_agent::config::Flags;
 use serde_json::json;
 
 use crate::world::{World, app};
+
+/// A program with the agent's flags.
+#[derive(Debug, Parser)]
+struct Program {
+    #[command(flatten)]
+    flags: Flags,
+}
 
 async fn make_config_map(world: &World) {
     let api: Api<ConfigMap> = Api::default_namespaced(world.client.clone());
@@ -57,6 +66,30 @@ async fn a_config_map_of_a_volume_is_missing() {
         .until(90, "it runs", |view| view.is_ready("web"))
         .await;
     world.stop().await;
+}
+
+/// Nobody runs a node by half of what they have written.
+#[test]
+fn a_file_with_an_unknown_field_is_refused_by_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.yaml");
+    let text =
+        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 7\n";
+    let configure = |more: &str| {
+        std::fs::write(&path, format!("{text}{more}")).unwrap();
+        let flags = [
+            "agent",
+            "--config",
+            path.to_str().unwrap(),
+            "--hostname-override",
+            "n",
+        ];
+        Program::parse_from(flags).flags.config()
+    };
+    assert_eq!(configure("").unwrap().max_pods, 7);
+    let refused = configure("maxPodz: 8\n").unwrap_err();
+    let refused = format!("{:#}", anyhow::Error::new(refused));
+    assert!(refused.contains("unknown field \"maxPodz\""), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]
