@@ -335,7 +335,7 @@ async fn handle_crash() {
     let mut rig = Rig::new(Script::always(good()));
     let pod = pod(ProbeKind::Readiness);
     rig.set(&pod, running("a", true));
-    rig.manager.add_pod(&pod);
+    rig.add(&pod);
     let expected = [Failure, Success].map(|outcome| (ProbeKind::Readiness, outcome));
     assert_eq!(rig.during(seconds(11)).await, expected);
     rig.script.crash();
