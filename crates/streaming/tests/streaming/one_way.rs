@@ -1,5 +1,7 @@
 //! Bytes that only the client receives.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::io;
 
 use bytes::Bytes;
