@@ -72,7 +72,6 @@ pub mod volume;
 pub mod worker;
 pub mod yaml;
 
-mod blocking;
 mod patch;
 mod warning;
 

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::AgentError;
 use super::handler::Handler;
-use crate::blocking::blocking;
 use crate::config::{Config, RuntimeKind};
 use crate::event::node_reference;
 use crate::node::{NodeFacts, allocatable, capacity};
@@ -158,7 +157,10 @@ impl Cgroups {
         let Some(pods) = self.pods.clone() else {
             return Ok(T::default());
         };
-        blocking(move || work(&pods)).await
+        match tokio::task::spawn_blocking(move || work(&pods)).await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 }
 

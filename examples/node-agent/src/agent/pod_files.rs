@@ -4,7 +4,6 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::blocking::blocking;
 use crate::pod::PodUid;
 use crate::volume::VolumeError;
 
@@ -28,11 +27,14 @@ impl PodFiles {
         work: impl FnOnce() -> Result<T, VolumeError> + Send + 'static,
     ) -> Result<T, VolumeError> {
         let turn = self.turn(uid).await;
-        let done = blocking(move || {
+        let done = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work()
         });
-        done.await
+        match done.await {
+            Ok(done) => done,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     async fn turn(&self, uid: &PodUid) -> OwnedMutexGuard<()> {
@@ -62,7 +64,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn what_was_begun_ends_before_the_next_begins_though_nobody_waits_for_it() {
         let files = PodFiles::default();
         let (uid, other, last) = (PodUid::new("1"), PodUid::new("2"), PodUid::new("3"));

@@ -47,4 +47,7 @@ pub enum EvictionError {
     /// The runtime does not answer.
     #[error(transparent)]
     Runtime(#[from] kubewright_cri::Error),
+    /// The work on files was given up.
+    #[error("the work on files was given up")]
+    GivenUp,
 }

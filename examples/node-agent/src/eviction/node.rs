@@ -11,7 +11,6 @@ use kubewright_cri::v1::ContainerStats;
 use super::{
     ContainerUsage, EvictionError, EvictionHost, Observation, Observations, PodUsage, Signal,
 };
-use crate::blocking::blocking;
 use crate::pod::{PodName, PodUid};
 use crate::runtime::PodRecord;
 use crate::volume::{PodDirectories, VolumePlugin, disk_usage};
@@ -212,6 +211,13 @@ fn read(path: &str) -> Result<String, EvictionError> {
         path: path.into(),
         error,
     })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EvictionError> + Send + 'static,
+) -> Result<T, EvictionError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or(Err(EvictionError::GivenUp))
 }
 
 impl std::fmt::Debug for NodeHost {

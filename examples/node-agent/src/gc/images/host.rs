@@ -5,7 +5,6 @@ use kubewright_cri::v1::{Image, ImageSpec};
 use kubewright_cri::{Error, Runtime};
 
 use super::ImageGcError;
-use crate::blocking::blocking;
 use crate::runtime::PodRuntime;
 
 /// How full a file system is, in bytes.
@@ -73,14 +72,14 @@ impl<P: PodRuntime> ImageHost for CriImages<P> {
         let mountpoint = mountpoint
             .filter(|path| !path.as_os_str().is_empty())
             .ok_or(ImageGcError::NoFileSystem)?;
-        let stat = blocking(move || {
+        let read = tokio::task::spawn_blocking(move || {
             let stat = rustix::fs::statvfs(&mountpoint);
             stat.map_err(|error| ImageGcError::Unreadable {
                 path: mountpoint,
                 error: error.into(),
             })
         });
-        let stat = stat.await?;
+        let stat = read.await.map_err(|_| ImageGcError::NoFileSystem)??;
         Ok(FsUsage {
             capacity: stat.f_blocks.saturating_mul(stat.f_frsize),
             available: stat.f_bavail.saturating_mul(stat.f_frsize),
