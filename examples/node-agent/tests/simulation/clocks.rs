@@ -206,7 +206,7 @@ async fn a_clock_that_is_ahead_or_behind_or_is_set_changes_nothing() {
 async fn an_agent_that_is_started_again_goes_on_with_back_offs() {
     // By how much the clock is set meanwhile, and how long the container waits at least and at most
     // that has waited for 30 of its 80 s.
-    for (hours, least, most) in [(0, 80, 82), (-2, 110, 115), (-48, 110, 115), (2, 30, 35)] {
+    for (hours, least, most) in [(0, 80, 82), (-2, 108, 115), (-48, 108, 115), (2, 28, 35)] {
         let case = format!("{hours} h");
         eprintln!("{case}");
         let mut world = World::new(3).await;

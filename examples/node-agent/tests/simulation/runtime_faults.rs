@@ -126,7 +126,10 @@ async fn idle() -> World {
 async fn life_of_node(world: &mut World) {
     world.start().await;
     world.until_ready().await;
-    world.run("web", app()).await;
+    // Of others nobody has to know how much they use.
+    let mut limited = app();
+    limited["containers"][0]["resources"] = json!({"limits": {"ephemeral-storage": "1Gi"}});
+    world.run("web", limited).await;
     let log = world.runtime.container("web", "app").unwrap().log_path;
     fs::write(&log, "more than there may be").unwrap();
     let directory = Path::new(&log).parent().unwrap();
