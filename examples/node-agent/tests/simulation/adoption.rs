@@ -1,29 +1,16 @@
 //! The agent is killed and started again: what runs goes on.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kube_client::api::PostParams;
 use kubewright_apiserver::faults::Fault;
 use kubewright_cri::testing::Behaviour;
-use kubewright_cri::v1::ContainerState;
 use serde_json::json;
 
-use crate::world::{View, World, app, name_of, of_pod, pod};
+use crate::world::{View, World, app, pod};
 
 /// At how many points the agent is killed.
 const POINTS: u64 = 50;
-
-/// The containers that run, by pod and name.
-fn running(world: &World) -> BTreeMap<(String, String), String> {
-    let all = world.runtime.containers().into_iter();
-    let running = all.filter(|it| it.state() == ContainerState::ContainerRunning);
-    let named = running.map(|it| {
-        let key = (of_pod(&it).to_owned(), name_of(&it).to_owned());
-        (key, it.id)
-    });
-    named.collect()
-}
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_restarted_when_the_agent_is() {
@@ -61,7 +48,7 @@ async fn nothing_is_restarted_when_the_agent_is() {
             view.phase("job") == Some("Succeeded")
         })
         .await;
-    let before = running(&world);
+    let before = world.running();
     for is_crash in [true, false, true] {
         if is_crash {
             world.kill().await;
@@ -74,7 +61,7 @@ async fn nothing_is_restarted_when_the_agent_is() {
             world.step().await;
             let view = world.view().await;
             assert!(view.is_ready("web"), "{}", view.told());
-            assert_eq!(running(&world), before);
+            assert_eq!(world.running(), before);
         }
         let calls = world.runtime.take_calls();
         let changing = [
@@ -116,7 +103,7 @@ async fn how_containers_ended_is_not_forgotten_before_it_is_told() {
     });
     world.delete("held").await;
     world.pass(5).await;
-    assert!(running(&world).is_empty());
+    assert!(world.running().is_empty());
     world.api_goes();
     lost.remove();
     // Dead containers are collected meanwhile.
@@ -170,7 +157,7 @@ async fn killed_at(seed: u64) {
             .step_by(Duration::from_millis(chance.u64(range)))
             .await;
     }
-    let before = running(&world);
+    let before = world.running();
     world.kill().await;
     if !is_deleted_before {
         world.delete("old").await;
@@ -188,7 +175,7 @@ async fn killed_at(seed: u64) {
     let view = world.view().await;
     assert_eq!(view.restarts("init", "app"), 0, "seed {seed}");
     assert_eq!(view.restarts("init", "other"), 0, "seed {seed}");
-    let after = running(&world);
+    let after = world.running();
     for (key, id) in before {
         if key.0 == "init" && key.1 != "init" {
             assert_eq!(

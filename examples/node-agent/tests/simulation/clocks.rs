@@ -1,6 +1,5 @@
 //! Clocks show different times, and are set.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -8,10 +7,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube_client::api::Api;
 use kubewright_clock::{Clock, ClockSetter};
 use kubewright_cri::testing::Behaviour;
-use kubewright_cri::v1::ContainerState;
 use serde_json::{Value, json};
 
-use crate::world::{NODE, World, app, name_of, of_pod};
+use crate::world::{NODE, World, app};
 
 /// When a clock is set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,17 +27,6 @@ enum Whose {
     Agent,
     /// That of the machine: the agent's and the runtime's.
     Machine,
-}
-
-/// The containers that run, by pod and name.
-fn running(world: &World) -> BTreeMap<(String, String), String> {
-    let all = world.runtime.containers().into_iter();
-    let running = all.filter(|it| it.state() == ContainerState::ContainerRunning);
-    let named = running.map(|it| {
-        let key = (of_pod(&it).to_owned(), name_of(&it).to_owned());
-        (key, it.id)
-    });
-    named.collect()
 }
 
 fn crash() -> Value {
@@ -106,7 +93,7 @@ async fn set_by(hours: i64, whose: Whose, when: When) {
     world.run("web", app()).await;
     // It is in the middle of the wait of 40 s then.
     world.pass_by(45, 5).await;
-    let before = running(&world);
+    let before = world.running();
     let renewed = renewed_at(&world).await;
     if when == When::Meanwhile {
         set(&world);
@@ -129,7 +116,7 @@ async fn set_by(hours: i64, whose: Whose, when: When) {
     let view = world.view().await;
     assert!(view.is_ready("limited") && view.is_ready("web"), "{case}");
     assert_eq!(view.restarts("late", "slow"), 0, "{case}");
-    let now = running(&world);
+    let now = world.running();
     assert!(
         before.iter().all(|(key, id)| now.get(key) == Some(id)),
         "{case}"
@@ -226,7 +213,7 @@ async fn an_agent_that_is_started_again_goes_on_with_back_offs() {
             world.pass(1).await;
         }
         world.pass(29).await;
-        let before = running(&world);
+        let before = world.running();
         world.kill().await;
         // The runtime's stays.
         let now = world.clock.now() + SignedDuration::from_hours(hours);
@@ -237,7 +224,7 @@ async fn an_agent_that_is_started_again_goes_on_with_back_offs() {
         check_gaps(&gaps[..4], &[0, 10, 20, 40], &case);
         assert!((least..=most).contains(&gaps[4]), "{case}: {gaps:?}");
         check_gaps(&gaps[5..], &[160], &case);
-        assert_eq!(running(&world), before, "{case}");
+        assert_eq!(world.running(), before, "{case}");
         assert!(world.is_node_ready().await);
         for name in ["web", "late", "crash"] {
             world.delete(name).await;

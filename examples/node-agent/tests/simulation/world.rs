@@ -1,6 +1,6 @@
 //! A node in memory: the whole agent, a runtime and an API server, under paused time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -324,6 +324,17 @@ impl World {
             }
             view = self.step().await;
         }
+    }
+
+    /// The containers that run, by pod and name.
+    pub(crate) fn running(&self) -> BTreeMap<(String, String), String> {
+        let all = self.runtime.containers().into_iter();
+        let running = all.filter(|it| it.state() == v1::ContainerState::ContainerRunning);
+        let named = running.map(|it| {
+            let key = (of_pod(&it).to_owned(), name_of(&it).to_owned());
+            (key, it.id)
+        });
+        named.collect()
     }
 
     pub(crate) async fn view(&self) -> View {
