@@ -3,6 +3,7 @@
 //! It needs root and containerd, and is skipped loudly without; see the crate
 //! `kubewright-containerd`.
 
+mod assembly;
 mod door;
 mod fixture;
 mod node;

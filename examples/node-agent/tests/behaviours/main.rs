@@ -3,6 +3,7 @@
 //! This program is three: the tests, the shim of the containers that they start, and what runs in
 //! some of those containers.
 
+mod assembly;
 mod door;
 mod fixture;
 mod node;

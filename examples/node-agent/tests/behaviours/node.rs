@@ -8,10 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube_client::{Api, Client};
 use kubewright_apiserver::ApiServer;
-use kubewright_apiserver::controllers::{Controller, ControllersConfig};
-use kubewright_apiserver::serve::{
-    Listener, ListenerConfig, NodeProxy, NodeProxyConfig, NodeTransport, Token,
-};
+use kubewright_apiserver::serve::{Listener, ListenerConfig, Token};
 use kubewright_containerd::{CgroupRoot, Containerd, Image, Options as ContainerdOptions};
 use kubewright_cri::v1::{Container, ContainerFilter, ContainerState, PodSandboxFilter};
 use kubewright_cri::{Runtime, RuntimeOptions};
@@ -20,13 +17,13 @@ use kubewright_quantity::Quantity;
 use kubewright_streaming::client::Dial;
 use node_agent::agent::{Agent, AgentOptions, Dependencies};
 use node_agent::config::{Authorization, Config, RuntimeKind};
-use node_agent::node::Loopback;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::assembly;
 use crate::door::Door;
 use crate::fixture;
 use crate::suite::Kind;
@@ -78,19 +75,12 @@ impl Node {
             "agent-{number}-{}",
             listener.token().map_or("", Token::secret)
         );
-        let options = options(&token)?;
+        let options = assembly::options(&token)?;
         std::fs::create_dir_all(root.join("manifests"))?;
         let running = start(&config, &options, &runtime).await?;
 
-        let mut proxy = NodeProxyConfig::new(NodeTransport::Https {
-            certificate_authority: running.certificate.clone(),
-        });
-        proxy.token = Some(token.parse()?);
-        let service = NodeProxy::new(server.service(), proxy)?;
-        let mut controllers = ControllersConfig::default();
-        controllers.enabled =
-            BTreeSet::from([Controller::GarbageCollector, Controller::Namespaces]);
-        let controllers = server.controllers(controllers);
+        let authority = running.certificate.clone();
+        let (service, controllers) = assembly::control_plane(&server, authority, &token)?;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let (one, other) = (stop.clone(), stop.clone());
@@ -458,20 +448,6 @@ fn config(kind: Kind, number: u8, root: &Path, kubeconfig: &Path) -> Config {
         config.runtime = RuntimeKind::Process;
     }
     config
-}
-
-fn options(token: &str) -> Result<AgentOptions> {
-    let mut options = AgentOptions::default();
-    options.retry_delay = Duration::from_millis(500);
-    options.initial_restart_delay = Duration::from_millis(200);
-    options.container_gc_period = Duration::from_secs(1);
-    options.runtime_period = Duration::from_secs(1);
-    options.object_ttl = Duration::from_millis(500);
-    options.sync_loop.sync_period = Duration::from_millis(100);
-    options.sync_loop.housekeeping_period = Duration::from_millis(500);
-    options.loopback = Loopback::Allowed;
-    options.shared_token = Some(token.parse()?);
-    Ok(options)
 }
 
 /// A client of the API server, and another way to it.

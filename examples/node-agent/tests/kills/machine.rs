@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube_client::api::PostParams;
 use kube_client::{Api, Client};
 use kubewright_apiserver::ApiServer;
-use kubewright_apiserver::controllers::{Controller, ControllersConfig};
-use kubewright_apiserver::serve::{
-    Listener, ListenerConfig, NodeProxy, NodeProxyConfig, NodeTransport,
-};
+use kubewright_apiserver::serve::{Listener, ListenerConfig};
 use kubewright_cri::{Endpoint, Server, bind, serve};
 use kubewright_process_runtime::{Options, ProcessRuntime};
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::assembly;
 use crate::containers::Containers;
 use crate::program::Program;
 use crate::roles;
@@ -76,15 +73,7 @@ impl Machine {
         )?;
         std::fs::create_dir(root.join("manifests"))?;
 
-        let mut proxy = NodeProxyConfig::new(NodeTransport::Https {
-            certificate_authority: authority,
-        });
-        proxy.token = Some(roles::TOKEN.parse()?);
-        let service = NodeProxy::new(server.service(), proxy)?;
-        let mut controllers = ControllersConfig::default();
-        controllers.enabled =
-            BTreeSet::from([Controller::GarbageCollector, Controller::Namespaces]);
-        let controllers = server.controllers(controllers);
+        let (service, controllers) = assembly::control_plane(&server, authority, roles::TOKEN)?;
         let stop = CancellationToken::new();
         let mut cluster = JoinSet::new();
         let (one, other) = (stop.clone(), stop.clone());

@@ -4,6 +4,8 @@
 //! This program is four: the tests, an agent with short times, a process runtime, and the shim of the
 //! containers that it starts. Where it says so, the program `node-agent` itself is killed.
 
+#[path = "../behaviours/assembly.rs"]
+mod assembly;
 mod audit;
 mod containers;
 mod machine;

@@ -9,13 +9,14 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use kubewright_cri::{Endpoint, Server, bind, serve};
 use kubewright_process_runtime::{Options, ProcessRuntime};
-use node_agent::agent::{Agent, AgentOptions, Dependencies};
+use node_agent::agent::{Agent, Dependencies};
 use node_agent::config::{Flags, RuntimeKind};
-use node_agent::node::Loopback;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+use crate::assembly;
 
 /// The first argument of an agent.
 pub(crate) const AGENT: &str = "agent-role";
@@ -89,7 +90,8 @@ async fn agent(flags: Flags) -> Result<()> {
     let (runtime, images) = Dependencies::connect(&config).await?;
     // Behind the socket is a runtime without isolation.
     config.runtime = RuntimeKind::Process;
-    let options = options()?;
+    let mut options = assembly::options(TOKEN)?;
+    options.pleg.relist_period = Duration::from_millis(300);
     let dependencies = Dependencies::gather(&config, &options, runtime, images).await?;
     let mut agent = Agent::new(config, options, dependencies)?;
     let servers = agent.bind().await?;
@@ -108,21 +110,6 @@ async fn agent(flags: Flags) -> Result<()> {
     agent.run(stop).await?;
     tasks.shutdown().await;
     Ok(())
-}
-
-fn options() -> Result<AgentOptions> {
-    let mut options = AgentOptions::default();
-    options.pleg.relist_period = Duration::from_millis(300);
-    options.retry_delay = Duration::from_millis(500);
-    options.initial_restart_delay = Duration::from_millis(200);
-    options.container_gc_period = Duration::from_secs(1);
-    options.runtime_period = Duration::from_secs(1);
-    options.object_ttl = Duration::from_millis(500);
-    options.sync_loop.sync_period = Duration::from_millis(100);
-    options.sync_loop.housekeeping_period = Duration::from_millis(500);
-    options.loopback = Loopback::Allowed;
-    options.shared_token = Some(TOKEN.parse()?);
-    Ok(options)
 }
 
 async fn runtime(arguments: RuntimeArguments) -> Result<()> {

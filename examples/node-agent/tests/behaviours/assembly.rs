@@ -1,0 +1,44 @@
+//! What agents and API servers of tests with real processes are made of.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Result;
+use kubewright_apiserver::controllers::{Controller, Controllers, ControllersConfig};
+use kubewright_apiserver::serve::{NodeProxy, NodeProxyConfig, NodeTransport};
+use kubewright_apiserver::{ApiServer, ApiService};
+use node_agent::agent::AgentOptions;
+use node_agent::node::Loopback;
+
+/// The options of an agent that does soon what others do in a while. `token` is what API servers
+/// show it.
+pub(crate) fn options(token: &str) -> Result<AgentOptions> {
+    let mut options = AgentOptions::default();
+    options.retry_delay = Duration::from_millis(500);
+    options.initial_restart_delay = Duration::from_millis(200);
+    options.container_gc_period = Duration::from_secs(1);
+    options.runtime_period = Duration::from_secs(1);
+    options.object_ttl = Duration::from_millis(500);
+    options.sync_loop.sync_period = Duration::from_millis(100);
+    options.sync_loop.housekeeping_period = Duration::from_millis(500);
+    options.loopback = Loopback::Allowed;
+    options.shared_token = Some(token.parse()?);
+    Ok(options)
+}
+
+/// An API server that reaches its node, whose certificate is `authority`, and what works on it:
+/// nobody plays pods.
+pub(crate) fn control_plane(
+    server: &ApiServer,
+    authority: String,
+    token: &str,
+) -> Result<(NodeProxy<ApiService>, Controllers)> {
+    let mut proxy = NodeProxyConfig::new(NodeTransport::Https {
+        certificate_authority: authority,
+    });
+    proxy.token = Some(token.parse()?);
+    let service = NodeProxy::new(server.service(), proxy)?;
+    let mut controllers = ControllersConfig::default();
+    controllers.enabled = BTreeSet::from([Controller::GarbageCollector, Controller::Namespaces]);
+    Ok((service, server.controllers(controllers)))
+}
