@@ -50,7 +50,6 @@ impl<R: PodRuntime> Relister<R> {
     pub(super) async fn relist(&mut self) -> Result<(), Error> {
         let (at, started) = (self.cache.stamp(), Instant::now());
         let listed = self.runtime.list_pods().await?;
-        self.shared.relisted(started);
         for uid in self.records.missing(&listed) {
             let before = self.records.get(&uid);
             let events = self.records.remove(&uid);
@@ -71,6 +70,8 @@ impl<R: PodRuntime> Relister<R> {
         self.shared.set_counts(self.records.counts());
         // After all pods, or somebody would take what was for what is.
         self.cache.advance(at);
+        // Only now: who waits for the first list goes by what the cache has.
+        self.shared.relisted(started);
         Ok(())
     }
 

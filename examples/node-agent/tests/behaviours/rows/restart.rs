@@ -109,11 +109,11 @@ async fn terminated_are_accounted(world: World) -> Result<()> {
             .await?;
     }
     world.node.stop_agent().await?;
-    world.node.start_agent().await?;
-    agent_acts(&world).await?;
+    // Among the first that the next agent hears of.
     let cpu = world.node.allocatable_milli_cpu().await?;
     let main = json!({"command": ["sleep", "1000"], "resources": {"requests": {"cpu": format!("{}m", cpu - 100)}}});
     world.pod("large", json!({"containers": [main]})).await?;
+    world.node.start_agent().await?;
     world.ready("large").await?;
     for index in 0..5 {
         let pod = world.get(&format!("p-{index}")).await?;
