@@ -263,6 +263,8 @@ struct Rig {
     manager: EvictionManager<Host>,
     pressure: NodePressure,
     killed: Arc<Mutex<Vec<(String, Kill)>>>,
+    /// Pods that do not end.
+    stubborn: Arc<Mutex<HashSet<String>>>,
     events: EventReceiver,
 }
 
@@ -271,8 +273,11 @@ fn rig(pods: Vec<Arc<Pod>>) -> Rig {
     let killed: Arc<Mutex<Vec<(String, Kill)>>> = Arc::default();
     let kills = Arc::clone(&killed);
     let gone = Arc::clone(&killed);
+    let stubborn: Arc<Mutex<HashSet<String>>> = Arc::default();
+    let stay = Arc::clone(&stubborn);
     let active = move || {
         let gone: HashSet<_> = gone.lock().iter().map(|(name, _)| name.clone()).collect();
+        let gone: HashSet<_> = gone.difference(&stay.lock()).cloned().collect();
         let pods = pods.iter();
         pods.filter(|pod| !gone.contains(pod.metadata.name.as_ref().unwrap()))
             .cloned()
@@ -303,6 +308,7 @@ fn rig(pods: Vec<Arc<Pod>>) -> Rig {
         manager,
         pressure,
         killed,
+        stubborn,
         events,
     }
 }
@@ -409,6 +415,22 @@ async fn disk_pressure_reclaims_first() {
     rig.host.state.lock().observations = seen(Signal::NodefsAvailable, 50 * MI);
     assert_eq!(rig.synchronize().await, ["large"]);
     assert_eq!(rig.host.state.lock().reclaims, 2);
+}
+
+/// Nobody else goes as long as that pod may make the room.
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_does_not_end_is_evicted_once() {
+    let (first, second) = (pod("first", &json!({}), 0), pod("second", &json!({}), 1));
+    let mut rig = rig(vec![first, second]);
+    rig.stubborn.lock().insert("first".to_owned());
+    rig.host.state.lock().observations = seen(Signal::MemoryAvailable, 50 * MI);
+    assert_eq!(rig.synchronize().await, ["first"]);
+    advance(Duration::from_secs(29)).await;
+    assert_eq!(rig.synchronize().await, <[&str; 0]>::default());
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(rig.synchronize().await, ["second"]);
+    assert_eq!(rig.synchronize().await, <[&str; 0]>::default());
+    assert_eq!(rig.killed.lock().len(), 2);
 }
 
 /// To know what a pod uses, all of its files are looked through.

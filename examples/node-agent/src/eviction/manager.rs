@@ -22,6 +22,9 @@ use crate::worker::{Kill, KillCause};
 /// How long a pod is given that is in the way of others.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long a pod that was evicted may take to end before another has to.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Why pods are evicted, in their statuses and in events.
 const EVICTED: &str = "Evicted";
 
@@ -54,11 +57,16 @@ pub struct EvictionOptions {
 /// Evicts pods when the node runs out of something, one in each period, and those that use more of
 /// its disk than they may.
 ///
+/// A pod is evicted once. While it ends nobody else is: what it has may be enough. One that does not
+/// end for 30 s is not waited for any longer.
+///
 /// Answers to `eviction.Manager` of Kubernetes 1.36.
 pub struct EvictionManager<H> {
     parts: EvictionParts<H>,
     engine: EvictionEngine,
     period: Duration,
+    /// The pods that were evicted and have not ended, by when they were.
+    ending: HashMap<PodUid, Instant>,
 }
 
 /// What pods are evicted with.
@@ -93,6 +101,7 @@ impl<H: EvictionHost> EvictionManager<H> {
         Self {
             engine: EvictionEngine::new(&options.thresholds, options.transition),
             period: options.period,
+            ending: HashMap::new(),
             parts,
         }
     }
@@ -133,9 +142,14 @@ impl<H: EvictionHost> EvictionManager<H> {
         let now = Instant::now();
         let met = self.engine.observe(&observations, now);
         self.parts.pressure.set(self.engine.pressures(now));
+        self.ending
+            .retain(|uid, _| pods.iter().any(|pod| PodUid::of(pod) == *uid));
+        pods.retain(|pod| !self.ending.contains_key(&PodUid::of(pod)));
 
         let over_limits = self.evict_over_limits(&pods).await;
-        let Some(met) = met.first().filter(|_| over_limits.is_empty()) else {
+        let is_ending = |since: &Instant| now.duration_since(*since) < PATIENCE;
+        let makes_room = !over_limits.is_empty() || self.ending.values().any(is_ending);
+        let Some(met) = met.first().filter(|_| !makes_room) else {
             return Ok(over_limits);
         };
         let starved = met.signal.starved();
@@ -165,7 +179,7 @@ impl<H: EvictionHost> EvictionManager<H> {
         })
     }
 
-    async fn evict_over_limits(&self, pods: &[Arc<Pod>]) -> Vec<PodUid> {
+    async fn evict_over_limits(&mut self, pods: &[Arc<Pod>]) -> Vec<PodUid> {
         let limited = pods.iter().filter(|pod| has_local_storage_limit(pod));
         let limited: Vec<_> = limited.cloned().collect();
         if limited.is_empty() {
@@ -185,7 +199,7 @@ impl<H: EvictionHost> EvictionManager<H> {
 
     /// Evicts the first pod that can be.
     fn evict_one(
-        &self,
+        &mut self,
         pods: &[Arc<Pod>],
         usages: &HashMap<PodUid, PodUsage>,
         met: &MetThreshold,
@@ -203,7 +217,12 @@ impl<H: EvictionHost> EvictionManager<H> {
     }
 
     /// Evicts a pod, unless the system needs it.
-    fn evict(&self, pod: &Arc<Pod>, message: String, disruption: Option<String>) -> Option<PodUid> {
+    fn evict(
+        &mut self,
+        pod: &Arc<Pod>,
+        message: String,
+        disruption: Option<String>,
+    ) -> Option<PodUid> {
         if is_critical(pod) {
             return None;
         }
@@ -222,7 +241,9 @@ impl<H: EvictionHost> EvictionManager<H> {
             waiter: None,
         };
         (self.parts.kill)(pod, kill);
-        Some(PodUid::of(pod))
+        let uid = PodUid::of(pod);
+        self.ending.insert(uid.clone(), Instant::now());
+        Some(uid)
     }
 }
 
