@@ -46,6 +46,9 @@ pub enum AgentError {
     /// More is reserved of the machine than it has.
     #[error("invalid Node Allocatable configuration. {}", .0.join(" "))]
     NodeAllocatable(Vec<String>),
+    /// When images are removed makes no sense.
+    #[error("invalid image garbage collection policy")]
+    ImageGc(#[from] crate::gc::InvalidPolicy),
     /// A directory of the agent cannot be made.
     #[error("{} cannot be made", path.display())]
     Directory {

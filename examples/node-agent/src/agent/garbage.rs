@@ -16,7 +16,7 @@ use crate::eviction::{
 };
 use crate::gc::{
     ContainerGc, ContainerGcOptions, ContainerGcParts, ContainerRemoval, CriImages, ImageGc,
-    ImageGcPolicy, LogDirectories, PodStates, Reach,
+    ImageGcPolicy, InvalidPolicy, LogDirectories, PodStates, Reach,
 };
 use crate::log::{LogRotation, RotationPolicy};
 use crate::pod::PodUid;
@@ -54,6 +54,10 @@ impl Deletions {
 /// Starts what takes away in the background what nobody needs: dead containers, images, and what is
 /// too long of logs.
 ///
+/// # Errors
+///
+/// If the policy of images contradicts itself.
+///
 /// Answers to kubelet's `StartGarbageCollection` and its container log manager.
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
@@ -61,7 +65,7 @@ pub(super) fn start(
     mut deletions: mpsc::Receiver<ContainerId>,
     options: &AgentOptions,
     stop: &CancellationToken,
-) {
+) -> Result<(), InvalidPolicy> {
     let parts = &handler.parts;
     let runtime = parts.runtime.clone();
     let token = stop.clone();
@@ -110,15 +114,9 @@ pub(super) fn start(
         let events = parts.events.clone();
         ImageGc::new(images.clone(), policy, events, node.clone())
     };
-    // Validation has let the policy through.
-    match image_gc().and_then(|periodic| Ok((periodic, image_gc()?))) {
-        Ok((periodic, urgent)) => {
-            let periodic = periodic.every(options.image_gc_period);
-            tasks.spawn(periodic.run(stop.clone()));
-            tasks.spawn(evict(handler, ended, urgent, stop.clone()));
-        }
-        Err(error) => tracing::error!(%error, "images are not collected, and no pod is evicted"),
-    }
+    let periodic = image_gc()?.every(options.image_gc_period);
+    tasks.spawn(periodic.run(stop.clone()));
+    tasks.spawn(evict(handler, ended, image_gc()?, stop.clone()));
 
     let policy = RotationPolicy {
         max_size: config.container_log_max_size,
@@ -128,6 +126,7 @@ pub(super) fn start(
     };
     let rotation = LogRotation::new(parts.runtime.runtime().clone(), policy, parts.clock.clone());
     tasks.spawn(rotation.run(stop.clone()));
+    Ok(())
 }
 
 /// Evicts pods before the node runs out of something; what ended goes first, and images.

@@ -27,7 +27,8 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// The directories of the agent or the cgroups of pods cannot be made, or a part of it has died.
+    /// The directories of the agent or the cgroups of pods cannot be made, the policy of image garbage
+    /// collection contradicts itself, or a part of the agent has died.
     ///
     /// # Cancel safety
     ///
@@ -112,7 +113,7 @@ impl Agent {
             self.drivers.deletions,
             &self.options,
             &stop,
-        );
+        )?;
         tasks.spawn(super::cgroups::keep(
             self.handler.clone(),
             self.options.cgroup_period,
