@@ -261,7 +261,6 @@ impl<O: NodeObserver> NodeReporter<O> {
             new.status.unwrap_or_default(),
         );
         let is_new = status_has_changed(&old_status, &new_status);
-        self.keep_labels(&api, &old).await?;
         if is_new || self.state.schedule.is_due(Instant::now()) {
             let (old, new) = (canonical(&old_status), canonical(&new_status));
             if let Some(status) = strategic(&old, &new) {
@@ -272,6 +271,10 @@ impl<O: NodeObserver> NodeReporter<O> {
             let state = &mut self.state;
             let chance = is_new.then(|| state.random.f64());
             state.schedule.reported(Instant::now(), chance);
+        }
+        if let Err(error) = self.keep_labels(&api, &old).await {
+            // It may be that only its status is the agent's to write.
+            tracing::warn!(%error, "the node cannot have its labels back");
         }
         self.state.is_unready = !observation.problems.is_empty();
         news.extend(self.schedulability(&old));
