@@ -42,7 +42,7 @@ pub struct Rejection {
 
 /// What the node has.
 #[derive(Clone, Copy, Debug)]
-pub struct NodeFacts<'a> {
+pub struct NodeState<'a> {
     /// Its labels, taints, name and allocatable resources.
     pub node: &'a Node,
     /// What it runs short of.
@@ -85,7 +85,7 @@ impl Rejection {
 pub fn admit(
     pod: &Pod,
     others: &[Arc<Pod>],
-    facts: NodeFacts<'_>,
+    facts: NodeState<'_>,
 ) -> Result<Vec<Arc<Pod>>, Rejection> {
     check_supported(pod).map_err(|it| Rejection::new("UnsupportedField", it.to_string()))?;
     check_pressure(pod, facts.pressures)?;

@@ -33,9 +33,9 @@ pub use labels::{
 };
 pub use listed::{ListedContainer, ListedPod, ListedSandbox, PodRuntime};
 pub use manager::{
-    KillError, NodeFacts, RuntimeDependencies, RuntimeIdentity, RuntimeManager, RuntimeReadiness,
-    RuntimeSettings, SandboxConfigError, StartAttempt, StartError, SyncError, SyncRequest,
-    SyncResult, driver_of,
+    KillError, NodeResources, RuntimeDependencies, RuntimeIdentity, RuntimeManager,
+    RuntimeReadiness, RuntimeSettings, SandboxConfigError, StartAttempt, StartError, SyncError,
+    SyncRequest, SyncResult, driver_of,
 };
 pub use observed::{ContainerId, ObservedContainer, ObservedPod, ObservedSandbox, RuntimeState};
 pub use pruning::{superseded_init_containers, unneeded_init_containers};

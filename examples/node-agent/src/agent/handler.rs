@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::garbage::{Deletions, UseOfPods};
 use super::parts::Parts;
 use super::shutdown::ShuttingDown;
-use crate::admission::{self, NodeFacts, Rejection, admit};
+use crate::admission::{self, NodeState, Rejection, admit};
 use crate::deadline::is_past_deadline;
 use crate::event::pod_reference;
 use crate::gc::{PodStates as _, dead_containers};
@@ -215,7 +215,7 @@ impl Handler {
     pub(super) fn admit(&self, pod: &Pod, others: &[Arc<Pod>]) -> Result<Vec<Arc<Pod>>, Rejection> {
         self.shutting_down.admit()?;
         let pressures = self.pressure.now();
-        let facts = NodeFacts {
+        let facts = NodeState {
             node: &self.parts.node(),
             pressures: &pressures,
         };

@@ -56,8 +56,8 @@ impl NodeView {
     }
 
     /// What of the node goes into containers.
-    pub(super) fn facts(&self) -> runtime::NodeFacts {
-        runtime::NodeFacts {
+    pub(super) fn facts(&self) -> runtime::NodeResources {
+        runtime::NodeResources {
             host_ips: self.host_ips.clone(),
             allocatable: self.allocatable(),
             memory_capacity: self.memory,

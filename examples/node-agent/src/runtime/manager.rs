@@ -38,7 +38,7 @@ use crate::volume::{Mounter, PodDirectories};
 pub use identity::{RuntimeIdentity, RuntimeReadiness, driver_of};
 pub use result::{KillError, StartAttempt, StartError, SyncError, SyncResult};
 pub use sandbox_config::SandboxConfigError;
-pub use settings::{NodeFacts, RuntimeSettings};
+pub use settings::{NodeResources, RuntimeSettings};
 pub use sync::SyncRequest;
 
 /// Makes a container runtime hold what pods ask for, and tells what it holds.
@@ -82,7 +82,7 @@ pub struct RuntimeDependencies {
     /// Who is told what happens to pods.
     pub events: EventRecorder,
     /// What of the node goes into containers; it is asked at each sync.
-    pub node: Arc<dyn Fn() -> NodeFacts + Send + Sync>,
+    pub node: Arc<dyn Fn() -> NodeResources + Send + Sync>,
     /// What binds parts of volumes.
     pub mounter: Arc<dyn Mounter + Send + Sync>,
 }
@@ -157,7 +157,7 @@ impl RuntimeManager {
         Moment::now(&self.inner.dependencies.clock)
     }
 
-    fn facts(&self) -> NodeFacts {
+    fn facts(&self) -> NodeResources {
         (self.inner.dependencies.node)()
     }
 

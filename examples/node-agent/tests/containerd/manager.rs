@@ -13,7 +13,7 @@ use node_agent::objects::Snapshot;
 use node_agent::pod::{PodName, PodUid};
 use node_agent::probe::{ProbeKind, ProbeOutcome};
 use node_agent::runtime::{
-    ContainerId, NodeFacts, ObservedPod, PodRuntime as _, RuntimeDependencies, RuntimeManager,
+    ContainerId, NodeResources, ObservedPod, PodRuntime as _, RuntimeDependencies, RuntimeManager,
     RuntimeSettings, RuntimeState, SyncRequest,
 };
 use node_agent::volume::{DirectMounter, MountedVolumes};
@@ -47,10 +47,10 @@ impl Node {
             runtime,
             clock: Clock::system(),
             events: EventRecorder::disabled(),
-            node: Arc::new(move || NodeFacts {
+            node: Arc::new(move || NodeResources {
                 host_ips: vec![host],
                 memory_capacity: 1 << 30,
-                ..NodeFacts::default()
+                ..NodeResources::default()
             }),
             mounter: Arc::new(DirectMounter),
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use node_agent::admission::{NodeFacts, Rejection, admit};
+use node_agent::admission::{NodeState, Rejection, admit};
 use node_agent::node::Pressure;
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ fn node() -> Node {
 fn decide(pod: &Pod, others: &[Pod], pressures: &[Pressure]) -> Result<(), Rejection> {
     let others: Vec<_> = others.iter().cloned().map(Arc::new).collect();
     let node = &node();
-    let preempted = admit(pod, &others, NodeFacts { node, pressures })?;
+    let preempted = admit(pod, &others, NodeState { node, pressures })?;
     assert!(preempted.is_empty(), "no pod is critical");
     Ok(())
 }
@@ -254,7 +254,7 @@ fn taints_that_drive_pods_off() {
         let mut node = node();
         let taints = json!([{"key": "maintenance", "value": "now", "effect": effect}]);
         node.spec.get_or_insert_default().taints = serde_json::from_value(taints).unwrap();
-        let facts = NodeFacts {
+        let facts = NodeState {
             node: &node,
             pressures: &[],
         };

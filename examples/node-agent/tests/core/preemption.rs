@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
-use node_agent::admission::{NodeFacts, admit, preempted};
+use node_agent::admission::{NodeState, admit, preempted};
 use serde_json::{Value, json};
 
 const CLUSTER_CRITICAL: i32 = 2_000_000_000;
@@ -95,7 +95,7 @@ fn preempt(
         }},
     }))
     .unwrap();
-    let facts = NodeFacts {
+    let facts = NodeState {
         node: &node,
         pressures: &[],
     };
@@ -210,7 +210,7 @@ fn a_critical_pod_that_cannot_run_here_ends_nobody() {
         "status": {"allocatable": {"cpu": "100m", "memory": "100Mi", "pods": "5"}},
     }))
     .unwrap();
-    let facts = NodeFacts {
+    let facts = NodeState {
         node: &node,
         pressures: &[],
     };

@@ -15,7 +15,7 @@ use node_agent::objects::Snapshot;
 use node_agent::pod::{PodName, PodUid};
 use node_agent::probe::{ProbeKind, ProbeOutcome};
 use node_agent::runtime::{
-    ContainerId, NodeFacts, ObservedPod, PodRuntime, RuntimeDependencies, RuntimeManager,
+    ContainerId, NodeResources, ObservedPod, PodRuntime, RuntimeDependencies, RuntimeManager,
     RuntimeSettings, SyncRequest, SyncResult,
 };
 use node_agent::volume::{DirectMounter, MountedVolumes};
@@ -224,7 +224,7 @@ fn manager(
             runtime,
             clock: clock.clone(),
             events: events.clone(),
-            node: Arc::new(move || NodeFacts {
+            node: Arc::new(move || NodeResources {
                 host_ips: host_ips.clone(),
                 allocatable: [
                     ("cpu".to_owned(), "4".parse().unwrap()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::Pod;
 use kubewright_cri::{Error, v1};
 
-use super::{NodeFacts, RuntimeManager, convert};
+use super::{NodeResources, RuntimeManager, convert};
 use crate::Warning;
 use crate::network::{
     DnsError, DnsSettings, HostnameError, PodHostname, ResolverConfig, ResolverError, port_mappings,
@@ -64,7 +64,7 @@ impl RuntimeManager {
     pub(super) async fn sandbox_config(
         &self,
         pod: &Pod,
-        facts: &NodeFacts,
+        facts: &NodeResources,
         attempt: u32,
     ) -> Result<SandboxConfig, SandboxConfigError> {
         let dns = self.dns_settings(facts)?.for_pod(pod)?;
@@ -110,7 +110,7 @@ impl RuntimeManager {
         logs.join(format!("{namespace}_{name}_{uid}"))
     }
 
-    fn dns_settings(&self, facts: &NodeFacts) -> Result<DnsSettings, SandboxConfigError> {
+    fn dns_settings(&self, facts: &NodeResources) -> Result<DnsSettings, SandboxConfigError> {
         let settings = self.settings();
         // It is read each time, since it may change with the networks that the host is in.
         let host = match &settings.resolv_conf {

@@ -54,7 +54,7 @@ pub struct RuntimeSettings {
 
 /// What of the node goes into containers. It may change from one to the next.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct NodeFacts {
+pub struct NodeResources {
     /// The addresses of the node, the primary one first.
     pub host_ips: Vec<IpAddr>,
     /// What the node has to give to pods.

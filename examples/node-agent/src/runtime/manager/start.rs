@@ -8,7 +8,7 @@ use kubewright_cri::v1;
 
 use super::kill::Kill;
 use super::remove::log_link_name;
-use super::{NodeFacts, RuntimeManager, StartError, SyncRequest, chain};
+use super::{NodeResources, RuntimeManager, StartError, SyncRequest, chain};
 use crate::event::container_reference;
 use crate::pod::{PodContainer, PodName, PodUid, described};
 use crate::runtime::ContainerId;
@@ -18,7 +18,7 @@ use crate::runtime::image::{EnsuredImage, ImageRequest};
 /// Where containers are started.
 pub(super) struct Start<'a> {
     pub(super) request: SyncRequest<'a>,
-    pub(super) facts: NodeFacts,
+    pub(super) facts: NodeResources,
     pub(super) pod_ips: Vec<IpAddr>,
     pub(super) sandbox_id: Arc<str>,
     /// What the sandbox was made from.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::kill::Kill;
 use super::observe::sandbox_ips;
 use super::start::Start;
-use super::{KillError, NodeFacts, RuntimeManager, SyncError, SyncResult};
+use super::{KillError, NodeResources, RuntimeManager, SyncError, SyncResult};
 use crate::event::pod_reference;
 use crate::objects::Snapshot;
 use crate::pod::{
@@ -241,7 +241,7 @@ fn attempt_of(observed: &ObservedPod, id: &str) -> u32 {
     kept.map_or(0, |sandbox| sandbox.attempt)
 }
 
-fn pod_ips(pod: &Pod, facts: &NodeFacts, of_sandbox: Vec<IpAddr>) -> Vec<IpAddr> {
+fn pod_ips(pod: &Pod, facts: &NodeResources, of_sandbox: Vec<IpAddr>) -> Vec<IpAddr> {
     match is_host_network(pod) {
         true => facts.host_ips.clone(),
         false => of_sandbox,
