@@ -157,7 +157,7 @@ async fn run_pod(parts: &Parts, pod: &Arc<Pod>) -> anyhow::Result<()> {
     anyhow::bail!("timeout error: pod {name} containers not running after {TRIES} retries")
 }
 
-/// Whether all containers of a pod run, or have done what they had to.
+/// Whether all containers of a pod run, its init containers aside.
 fn all_run(pod: &Pod, observed: &ObservedPod) -> bool {
     let regular = containers(pod).filter(|container| !container.is_init());
     regular.into_iter().all(|container| {
