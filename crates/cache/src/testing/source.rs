@@ -29,6 +29,11 @@ use crate::version::ResourceVersion;
 ///   in pages where a limit asks for them.
 /// - A watch is closed when its timeout is over, under tokio's clock.
 ///
+/// # What it does as none does
+///
+/// A list of a collection that never changed is at version 0, and a watch from there replays the
+/// state: what was deleted between the two is not told. Where that matters, put something in first.
+///
 /// # Example
 ///
 /// ```
