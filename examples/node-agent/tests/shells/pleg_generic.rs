@@ -9,7 +9,7 @@ use node_agent::pleg::{
 };
 use node_agent::runtime::ObservedPod;
 use node_agent::runtime::RuntimeState::{Exited, Running, Unknown};
-use tokio::time::advance;
+use tokio::time::{advance, timeout};
 
 use crate::fixtures::{FakePods, observed, sandbox, uid};
 
@@ -243,6 +243,20 @@ async fn healthy() {
     );
     rig.relist().await;
     assert_eq!(rig.pleg.health(), Ok(()));
+}
+/// Who waits for the first list takes a pod that is not in the cache for one that has nothing.
+#[tokio::test(start_paused = true)]
+async fn is_healthy_only_once_the_first_list_is_in_the_cache() {
+    let mut rig = Rig::new(PlegOptions::default());
+    rig.runtime.put(observed("1", &[("a", Running)]));
+    *rig.runtime.takes.lock() = Duration::from_secs(5);
+    let pleg = rig.pleg.clone();
+    let relist = timeout(Duration::from_secs(4), rig.driver.relist());
+    assert!(relist.await.is_err(), "the pod is still being looked at");
+    assert_eq!(pleg.health(), Err(Unhealthy::NeverRelisted));
+    rig.relist().await;
+    assert_eq!(pleg.health(), Ok(()));
+    assert!(rig.observation("1").is_some());
 }
 
 #[tokio::test(start_paused = true)]
