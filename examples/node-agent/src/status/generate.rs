@@ -56,18 +56,26 @@ pub struct Eviction {
 
 /// The status of a pod.
 ///
-/// A pod never leaves a terminal phase. Conditions of others are kept.
-/// Answers to kubelet's `generateAPIPodStatus`.
+/// A pod never leaves a terminal phase: neither for what its containers say, which may well end with
+/// 0 when the agent ends them, nor for a later reason to end it. Conditions of others are kept.
+/// Answers to kubelet's `generateAPIPodStatus`, which holds it to that only once the API server has
+/// the phase.
 pub fn api_status(inputs: &StatusInputs<'_>) -> PodStatus {
     let StatusInputs { pod, previous, .. } = *inputs;
     let source = pod.status.clone().unwrap_or_default();
+    let mut phases = [&source, previous].into_iter();
+    let end = phases.find_map(|it| it.phase.clone().filter(|it| is_phase_terminal(Some(it))));
+    let inputs = &StatusInputs {
+        eviction: inputs.eviction.filter(|_| end.is_none()),
+        ..*inputs
+    };
     let mut status = PodStatus {
         observed_generation: pod.metadata.generation,
         qos_class: Some(inputs.qos_class.into()).filter(|class: &String| !class.is_empty()),
         ..Default::default()
     };
     set_containers(inputs, &mut status);
-    set_phase(inputs, &source, &mut status);
+    set_phase(inputs, &source, end, &mut status);
     set_conditions(inputs, &source, &mut status);
     set_addresses(inputs, &mut status);
     status.host_ip = status.host_ip.or_else(|| previous.host_ip.clone());
@@ -96,29 +104,27 @@ fn set_containers(inputs: &StatusInputs<'_>, status: &mut PodStatus) {
     status.ephemeral_container_statuses = of(&[ContainerKind::Ephemeral], ephemeral);
 }
 
-fn set_phase(inputs: &StatusInputs<'_>, source: &PodStatus, status: &mut PodStatus) {
+/// `end` is the terminal phase that the pod has come to before, if it has.
+fn set_phase(
+    inputs: &StatusInputs<'_>,
+    source: &PodStatus,
+    end: Option<String>,
+    status: &mut PodStatus,
+) {
     let (pod, previous) = (inputs.pod, inputs.previous);
-    let phase = pod_phase(pod, &init_and_regular(status), inputs.course);
-    let mut phase = Some(phase.to_owned());
-    if !is_phase_terminal(phase.as_deref()) {
-        let ends = [source, previous].map(|it| it.phase.as_deref());
-        let end = ends.into_iter().find(|phase| is_phase_terminal(*phase));
-        phase = end.flatten().map(str::to_owned).or(phase);
-    }
-    if phase == previous.phase {
+    let of_containers = || pod_phase(pod, &init_and_regular(status), inputs.course);
+    let phase = end.unwrap_or_else(|| of_containers().to_owned());
+    if Some(&phase) == previous.phase.as_ref() {
         let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         status.reason = text(&previous.reason).or(text(&source.reason));
         status.message = text(&previous.message).or(text(&source.message));
     }
+    status.phase = Some(phase);
     if let Some(eviction) = inputs.eviction {
-        phase = Some(FAILED.into());
+        status.phase = Some(FAILED.into());
         status.reason = Some(eviction.reason.clone());
         status.message = Some(eviction.message.clone());
     }
-    if is_phase_terminal(source.phase.as_deref()) {
-        phase.clone_from(&source.phase);
-    }
-    status.phase = phase;
 }
 
 fn set_conditions(inputs: &StatusInputs<'_>, source: &PodStatus, status: &mut PodStatus) {

@@ -129,9 +129,48 @@ fn generate_api_pod_status_with_reason_of_an_eviction() {
         conditions(&status)["DisruptionTarget"].is_null(),
         "it is the pod's own doing"
     );
-    // What has ended well stays so.
+    // What has ended well stays so, whoever has said it.
     made.pod.status.get_or_insert_default().phase = Some("Succeeded".into());
     assert_eq!(made.status().phase.as_deref(), Some("Succeeded"));
+    made.pod.status = None;
+    made.previous.phase = Some("Succeeded".into());
+    let status = made.status();
+    assert_eq!(status.phase.as_deref(), Some("Succeeded"));
+    assert_eq!(status.reason, None);
+}
+
+/// Its containers may do as they are asked to, and end with 0.
+#[test]
+fn a_pod_that_the_node_ended_has_failed_however_its_containers_end() {
+    let mut observed = running(&base_pod("Always"));
+    for container in &mut observed.containers {
+        set(container, State::Exited(0));
+    }
+    let mut made = Made::of(base_pod("Always"), observed);
+    made.course = Course::Over;
+    assert_eq!(made.status().phase.as_deref(), Some("Succeeded"));
+    made.eviction = Some(Eviction {
+        reason: "Evicted".into(),
+        message: "the node was low".into(),
+        disruption: Some("no room".into()),
+    });
+    // The status of the turn that ended it, and of the one that cleans up.
+    for _ in 0..2 {
+        let status = made.status();
+        assert_eq!(status.phase.as_deref(), Some("Failed"));
+        assert_eq!(status.reason.as_deref(), Some("Evicted"));
+        assert_eq!(status.message.as_deref(), Some("the node was low"));
+        assert_eq!(conditions(&status)["DisruptionTarget"], "True");
+        made.previous = status;
+        made.eviction = None;
+    }
+    // Nor is it told anew by somebody who comes later.
+    made.eviction = Some(Eviction {
+        reason: "DeadlineExceeded".into(),
+        message: "too long".into(),
+        disruption: None,
+    });
+    assert_eq!(made.status().reason.as_deref(), Some("Evicted"));
 }
 
 /// Answers to the conditions that `TestGenerateAPIPodStatus..` has of pods that the node ends.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube_client::api::{Api, Patch, PatchParams};
-use kubewright_cri::testing::{Behaviour, Fault};
+use kubewright_cri::testing::{Behaviour, Fault, OnStop};
 use kubewright_cri::v1::RuntimeCondition;
 use serde_json::json;
 use tokio::time::Instant;
@@ -71,16 +71,27 @@ async fn a_pod_is_evicted_when_memory_is_short() {
         .insert("memory.available".into(), threshold);
     world.start().await;
     world.until_ready().await;
+    // It does as it is asked to, and that is no success.
+    let mut obedient = Behaviour::default();
+    obedient.on_stop = OnStop::Exits {
+        after: Duration::ZERO,
+        code: 0,
+    };
+    world.runtime.behave("app", obedient);
     let spec = json!({"containers": [{
         "name": "app", "image": "i", "resources": {"requests": {"memory": "1Mi"}},
     }]});
     world.create("web", spec).await;
     world
         .until(60, "it is evicted", |view| {
-            view.phase("web") == Some("Failed")
+            let phase = view.phase("web");
+            assert_ne!(phase, Some("Succeeded"), "{}", view.told());
+            phase == Some("Failed")
         })
         .await;
+    world.pass(30).await;
     let view = world.view().await;
+    assert_eq!(view.phase("web"), Some("Failed"), "{}", view.told());
     assert_eq!(view.reason("web"), Some("Evicted"));
     assert!(view.running("web").is_empty());
     assert!(world.has_event("web", "Evicted").await);
