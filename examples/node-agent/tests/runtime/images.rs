@@ -411,6 +411,38 @@ fn docker_keyring_lookup() {
     assert!(!format!("{keyring:?}").contains("\"p\""));
 }
 
+/// A pattern is what somebody has written into a secret.
+#[test]
+fn a_pattern_of_many_stars_is_matched_in_no_time() {
+    let keyring = |host: &str| {
+        let auths = json!({host: {"username": "u", "password": "p"}});
+        Keyring::new(&[docker_config(&auths)]).unwrap()
+    };
+    let repository = format!("{}/image", "a".repeat(100));
+    let stars = "*a".repeat(30);
+    assert_eq!(keyring(&stars).lookup(&repository).len(), 1);
+    assert!(
+        keyring(&format!("{stars}*b"))
+            .lookup(&repository)
+            .is_empty()
+    );
+    for (pattern, host, expected) in [
+        ("*", "abc", true),
+        ("a*c", "abbc", true),
+        ("a*c", "abbcd", false),
+        ("*b*", "abc", true),
+        ("*bc", "abcbc", true),
+        ("a?c", "abc", true),
+        ("a?c", "ac", false),
+        ("a**", "a", true),
+        ("?*", "", false),
+    ] {
+        let host = format!("{host}.example");
+        let found = keyring(&format!("{pattern}.example")).lookup(&format!("{host}/image"));
+        assert_eq!(found.len(), usize::from(expected), "{pattern} {host}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn images_are_listed_measured_and_removed() {
     let harness = Harness::new();

@@ -182,19 +182,32 @@ fn matches(pattern: &str, repository: &str) -> bool {
             .all(|(pattern, label)| is_glob_of(pattern.as_bytes(), label.as_bytes()))
 }
 
+/// Whether a text is what a pattern with `*` and `?` says.
+///
+/// It goes back to the last star alone: what an earlier one stands for is settled once the next is
+/// reached. The pattern is anybody's who may write a secret, and takes no more than its length times
+/// that of the text.
 fn is_glob_of(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            is_glob_of(rest, text)
-                || text
-                    .split_first()
-                    .is_some_and(|(_, tail)| is_glob_of(pattern, tail))
+    let (mut at, mut read) = (0, 0);
+    // Where the pattern goes on after its last star, and where what that stands for ends.
+    let mut star = None;
+    while read < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                at += 1;
+                star = Some((at, read));
+            }
+            Some(wanted) if [b'?', text[read]].contains(wanted) => (at, read) = (at + 1, read + 1),
+            _ => {
+                let Some((after, end)) = star else {
+                    return false;
+                };
+                star = Some((after, end + 1));
+                (at, read) = (after, end + 1);
+            }
         }
-        (Some((b'?', rest)), Some((_, tail))) => is_glob_of(rest, tail),
-        (Some((wanted, rest)), Some((byte, tail))) => wanted == byte && is_glob_of(rest, tail),
-        _ => false,
     }
+    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 fn is_of_default_registry(repository: &str) -> bool {
