@@ -57,7 +57,9 @@ pub struct ObservedSandbox {
     pub is_ready: bool,
     /// Whether it is in the network of the host.
     pub is_host_network: bool,
-    /// Its addresses.
+    /// Whether the runtime says that it has a network, and no address in it.
+    pub lacks_address: bool,
+    /// Its addresses, as far as they can be read.
     pub ips: Vec<IpAddr>,
     /// When it was made.
     pub created_at: Timestamp,

@@ -38,7 +38,7 @@ pub fn sandbox_change(pod: &Pod, observed: &ObservedPod) -> SandboxChange {
     let will_do = newest.is_ready
         && ready.count() == 1
         && newest.is_host_network == is_host_network
-        && (is_host_network || !newest.ips.is_empty());
+        && (is_host_network || !newest.lacks_address);
     let id = newest.id.clone();
     if will_do {
         SandboxChange::Keep { id }

@@ -73,6 +73,7 @@ pub(crate) fn in_sandbox(pod: &Pod) -> ObservedPod {
         attempt: 0,
         is_ready: true,
         is_host_network: false,
+        lacks_address: false,
         ips: vec![[10, 0, 0, 1].into()],
         created_at: at(0),
     });

@@ -186,7 +186,10 @@ fn compute_pod_actions_table() {
         (
             "a sandbox without an address is made again",
             "Always",
-            |_, observed| observed.sandboxes[0].ips.clear(),
+            |_, observed| {
+                observed.sandboxes[0].lacks_address = true;
+                observed.sandboxes[0].ips.clear();
+            },
             Expected {
                 kill_pod: true,
                 sandbox: Some(1),
@@ -195,11 +198,18 @@ fn compute_pod_actions_table() {
             },
         ),
         (
+            "a sandbox whose address cannot be read is left alone",
+            "Always",
+            |_, observed| observed.sandboxes[0].ips.clear(),
+            NOTHING,
+        ),
+        (
             "a sandbox of the host's network needs no address",
             "Always",
             |pod, observed| {
                 pod.spec.as_mut().unwrap().host_network = Some(true);
                 observed.sandboxes[0].is_host_network = true;
+                observed.sandboxes[0].lacks_address = true;
                 observed.sandboxes[0].ips.clear();
             },
             NOTHING,

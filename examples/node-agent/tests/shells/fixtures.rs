@@ -73,6 +73,7 @@ pub(crate) fn sandbox(id: &str, is_ready: bool) -> ObservedSandbox {
         attempt: 0,
         is_ready,
         is_host_network: false,
+        lacks_address: false,
         ips: Vec::new(),
         created_at: at(0),
     }

@@ -103,28 +103,32 @@ fn observed_sandbox(status: v1::PodSandboxStatus) -> ObservedSandbox {
         attempt: status.metadata.as_ref().map_or(0, |data| data.attempt),
         is_ready: status.state() == v1::PodSandboxState::SandboxReady,
         is_host_network,
+        lacks_address: status.network.as_ref().is_some_and(|it| it.ip.is_empty()),
         ips: sandbox_ips(&status),
         created_at: timestamp(status.created_at),
         id: status.id.into(),
     }
 }
 
-/// The addresses of a sandbox, the primary one first; none if one of them is not an address.
+/// The addresses of a sandbox, the primary one first. What is not an address is left out.
 pub(super) fn sandbox_ips(status: &v1::PodSandboxStatus) -> Vec<IpAddr> {
     let Some(network) = &status.network else {
         return Vec::new();
     };
     let primary = Some(&network.ip).filter(|ip| !ip.is_empty());
     let additional = network.additional_ips.iter().map(|ip| &ip.ip);
-    let ips: Result<Vec<_>, _> = primary
-        .into_iter()
-        .chain(additional)
-        .map(|ip| ip.parse())
-        .collect();
-    ips.unwrap_or_else(|_| {
-        tracing::warn!(sandbox = status.id, "the sandbox has an unreadable address");
-        Vec::new()
-    })
+    let ips = primary.into_iter().chain(additional).filter_map(|ip| {
+        let read = ip.parse();
+        if read.is_err() {
+            tracing::warn!(
+                sandbox = status.id,
+                ip,
+                "an address of a sandbox is unreadable"
+            );
+        }
+        read.ok()
+    });
+    ips.collect()
 }
 
 /// A container as the runtime describes it; `None` if it is nobody's that the agent knows.
@@ -183,5 +187,45 @@ pub(super) fn read_record(status: &v1::ContainerStatus) -> Option<ContainerRecor
                 unreadable.push(error.key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observed(ip: &str, additional: &[&str]) -> ObservedSandbox {
+        let additional = additional.iter().map(|ip| v1::PodIp { ip: (*ip).into() });
+        observed_sandbox(v1::PodSandboxStatus {
+            network: Some(v1::PodSandboxNetworkStatus {
+                ip: ip.into(),
+                additional_ips: additional.collect(),
+            }),
+            ..v1::PodSandboxStatus::default()
+        })
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_read_costs_no_other() {
+        let cases: [(_, &[_], &[_], _); 5] = [
+            ("10.0.0.1", &["fd00::1"], &["10.0.0.1", "fd00::1"], false),
+            (
+                "10.0.0.1",
+                &["fd00::1/64", "10.0.0.2"],
+                &["10.0.0.1", "10.0.0.2"],
+                false,
+            ),
+            ("nowhere", &["fd00::1"], &["fd00::1"], false),
+            ("nowhere", &[], &[], false),
+            ("", &[], &[], true),
+        ];
+        for (ip, additional, expected, lacks_address) in cases {
+            let observed = observed(ip, additional);
+            let read: Vec<_> = observed.ips.iter().map(ToString::to_string).collect();
+            assert_eq!(read, expected, "{ip} {additional:?}");
+            assert_eq!(observed.lacks_address, lacks_address, "{ip}");
+        }
+        let silent = observed_sandbox(v1::PodSandboxStatus::default());
+        assert!(!silent.lacks_address, "it is not said whether it has one");
     }
 }
