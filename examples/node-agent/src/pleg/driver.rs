@@ -94,7 +94,9 @@ impl<R: PodRuntime> PlegDriver<R> {
                     next_relist = Instant::now() + self.period();
                 }
                 () = sleep_until(next_advance), if is_open => {
-                    self.relister.advance();
+                    if !self.relister.advance() {
+                        next_relist = Instant::now();
+                    }
                     next_advance = Instant::now() + self.shared.options.evented_cache_period;
                 }
                 item = self.stream.next() => {

@@ -84,6 +84,11 @@ impl Records {
         self.failed.insert(uid.clone());
     }
 
+    /// Whether there is a pod that could not be looked at: what is known of it may be old.
+    pub fn has_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
     /// Takes in that the runtime has nothing of a pod, and tells what has changed.
     pub fn remove(&mut self, uid: &PodUid) -> Vec<PodLifecycleEvent> {
         self.failed.remove(uid);

@@ -91,9 +91,14 @@ impl<R: PodRuntime> Relister<R> {
         self.shared.set_counts(self.records.counts());
     }
 
-    /// Says that all that is known is so now.
-    pub(super) fn advance(&self) {
-        self.cache.advance(self.cache.stamp());
+    /// Says that all that is known is so now, and returns whether it is. It is not if a pod could
+    /// not be looked at: a list has to find out.
+    pub(super) fn advance(&self) -> bool {
+        let is_known = !self.records.has_failed();
+        if is_known {
+            self.cache.advance(self.cache.stamp());
+        }
+        is_known
     }
 
     async fn inspect(&self, pods: Vec<(PodUid, PodName)>) -> Vec<Inspection> {

@@ -155,6 +155,29 @@ async fn what_is_known_stays_new_without_lists() {
     assert_eq!(rig.lists(), lists);
 }
 
+/// What was said of a pod before is not what it is like now if nobody could look since.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_looked_at_does_not_count_as_new() {
+    let rig = Rig::new([]).await;
+    let (of, web) = (uid("1"), name("name-1"));
+    rig.runtime.put(observed("1", &[("c", Running)]));
+    let id = rig.sandbox("1").await;
+    settle().await;
+    assert!(rig.cache.get(&of).unwrap().unwrap().is_running());
+
+    rig.runtime.fail_observe("1").await;
+    rig.runtime.put(observed("1", &[("c", Exited)]));
+    let ended = rig.cache.stamp();
+    rig.client.stop_pod_sandbox(&id).await.unwrap();
+    let start = Instant::now();
+    let seen = rig.cache.newer_than(&of, &web, Some(ended)).await.unwrap();
+    assert_eq!(seen.containers[0].state, Exited);
+    assert!(
+        start.elapsed() <= Duration::from_secs(6),
+        "it is not left to the next list"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_runtime_without_events_is_listed() {
     let rig = Rig::new([unimplemented()]).await;
