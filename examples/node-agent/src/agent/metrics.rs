@@ -10,7 +10,7 @@ use super::parts::Parts;
 use crate::config::{Authorization, CgroupDriver, Config};
 use crate::pod::{PodName, PodUid, containers};
 use crate::probe::{ProbeKind, ProbeOutcome, ProbeResults as _};
-use crate::runtime::{ContainerId, RuntimeState};
+use crate::runtime::ContainerId;
 use crate::server::HttpMetrics;
 
 /// What the agent tells of itself in numbers. Gauges are read when they are asked for.
@@ -58,21 +58,19 @@ impl Metrics {
         let parts = &self.parts;
 
         let desired: Gauge = Gauge::default();
-        let pods: Vec<_> = parts.pods.lock().pods().cloned().collect();
-        desired.set(i64::try_from(pods.len()).unwrap_or(i64::MAX));
+        desired.set(whole(parts.pods.lock().pods().len()));
+        let counts = parts.pleg.counts();
         let running: Gauge = Gauge::default();
+        running.set(whole(counts.pods));
         let states = Family::<StateLabels, Gauge>::default();
-        for pod in &pods {
-            let Some(Ok(observed)) = parts.cache.get(&PodUid::of(pod)) else {
-                continue;
-            };
-            running.inc_by(i64::from(observed.is_running()));
-            for container in &observed.containers {
-                let labels = StateLabels {
-                    container_state: state(container.state),
-                };
-                states.get_or_create(&labels).inc();
-            }
+        for (container_state, count) in [
+            ("created", counts.created),
+            ("running", counts.running),
+            ("exited", counts.exited),
+            ("unknown", counts.unknown),
+        ] {
+            let labels = StateLabels { container_state };
+            states.get_or_create(&labels).set(whole(count));
         }
         let relisted: Gauge<f64, std::sync::atomic::AtomicU64> = Gauge::default();
         let age = parts.pleg.last_relist_age();
@@ -83,7 +81,7 @@ impl Metrics {
         let node = parts.config.node_name.clone();
         name.get_or_create(&NodeLabels { node }).set(1);
         let probes: Gauge = Gauge::default();
-        probes.set(i64::try_from(parts.probes.len()).unwrap_or(i64::MAX));
+        probes.set(whole(parts.probes.len()));
 
         registry.register(
             "kubelet_node_name",
@@ -97,7 +95,7 @@ impl Metrics {
         );
         registry.register(
             "kubelet_running_pods",
-            "Number of pods that have a running container",
+            "Number of pods that have a running pod sandbox",
             running,
         );
         registry.register(
@@ -188,13 +186,8 @@ fn encoded(registry: &Registry) -> String {
     text
 }
 
-fn state(state: RuntimeState) -> &'static str {
-    match state {
-        RuntimeState::Created => "created",
-        RuntimeState::Running => "running",
-        RuntimeState::Exited => "exited",
-        RuntimeState::Unknown => "unknown",
-    }
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The configuration in force, in the words of a `KubeletConfiguration`.

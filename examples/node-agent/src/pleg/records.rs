@@ -32,7 +32,7 @@ struct PodStates {
     containers: States,
 }
 
-/// How many pods and containers there are.
+/// How many pods and containers the runtime has.
 ///
 /// Answers to the metrics `kubelet_running_pods` and `kubelet_running_containers`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,9 @@ pub struct RunningCounts {
     pub running: usize,
     /// Containers that have ended.
     pub exited: usize,
-    /// Containers that were not started yet, or of which the runtime does not know.
+    /// Containers that were not started yet.
+    pub created: usize,
+    /// Containers of which the runtime does not know.
     pub unknown: usize,
 }
 
@@ -127,7 +129,8 @@ impl Records {
                 *match state {
                     RuntimeState::Running => &mut counts.running,
                     RuntimeState::Exited => &mut counts.exited,
-                    RuntimeState::Created | RuntimeState::Unknown => &mut counts.unknown,
+                    RuntimeState::Created => &mut counts.created,
+                    RuntimeState::Unknown => &mut counts.unknown,
                 } += 1;
             }
         }

@@ -8,7 +8,7 @@ use node_agent::pleg::{
     RunningCounts, Unhealthy,
 };
 use node_agent::runtime::ObservedPod;
-use node_agent::runtime::RuntimeState::{Exited, Running, Unknown};
+use node_agent::runtime::RuntimeState::{Created, Exited, Running, Unknown};
 use tokio::time::{advance, timeout};
 
 use crate::fixtures::{FakePods, observed, sandbox, uid};
@@ -310,7 +310,7 @@ async fn relist_ip_change() {
 #[tokio::test(start_paused = true)]
 async fn running_pod_and_container_count() {
     let mut rig = Rig::new(PlegOptions::default());
-    let mut both = observed("1234", &[("c1", Running), ("c2", Unknown), ("c3", Unknown)]);
+    let mut both = observed("1234", &[("c1", Running), ("c2", Unknown), ("c3", Created)]);
     both.sandboxes = vec![
         sandbox("s1", true),
         sandbox("s2", true),
@@ -324,7 +324,8 @@ async fn running_pod_and_container_count() {
         pods: 2,
         running: 1,
         exited: 1,
-        unknown: 2,
+        created: 1,
+        unknown: 1,
     };
     assert_eq!(rig.pleg.counts(), counts);
 }
