@@ -149,10 +149,12 @@ impl Agent {
             },
         );
         let cache = PodCache::new();
+        let mut pleg_options = options.pleg.clone();
+        pleg_options.on_demand_relist &= config.gates.enabled(Gate::PlegOnDemandRelist);
         let (pleg, mut pleg_driver, lifecycle) = Pleg::new(
             Arc::new(runtime_manager.clone()),
             cache.clone(),
-            options.pleg.clone(),
+            pleg_options,
         );
         if config.gates.enabled(Gate::EventedPleg) {
             pleg_driver = pleg_driver.with_events(runtime.clone());
@@ -280,10 +282,9 @@ fn probes(
 
 fn workers(parts: &Arc<Parts>, options: &AgentOptions) -> (WorkerPool, WorkerDriver<PodLifecycle>) {
     let config = &parts.config;
-    let on_demand = config.gates.enabled(Gate::PlegOnDemandRelist);
     let worker_parts = WorkerParts {
         cache: parts.cache.clone(),
-        pleg: on_demand.then(|| parts.pleg.clone()),
+        pleg: parts.pleg.clone(),
         events: parts.events.clone(),
     };
     let delays = RetryDelays {

@@ -76,13 +76,15 @@ impl Pleg {
         (Self { shared }, driver, receiver)
     }
 
-    /// Has one pod looked at as soon as possible, and returns at once.
+    /// Has one pod looked at as soon as possible, and returns at once; if that is
+    /// [turned off](PlegOptions::on_demand_relist), the pod waits for the next list.
     ///
     /// The look begins after this call. Pods that are asked for again before that are looked at
-    /// once. Answers to `RequestRelist` of the gate `PLEGOnDemandRelist`: whoever calls it asks the
-    /// gate.
+    /// once. Answers to `RequestRelist` of kubelet's `GenericPLEG`.
     pub fn request_relist(&self, uid: &PodUid, name: &PodName) {
-        self.shared.want(uid.clone(), name.clone());
+        if self.shared.options.on_demand_relist {
+            self.shared.want(uid.clone(), name.clone());
+        }
     }
 
     /// Whether pods are watched as they should be: the last list is not too old.

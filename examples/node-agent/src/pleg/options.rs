@@ -8,6 +8,9 @@ pub struct PlegOptions {
     pub relist_period: Duration,
     /// How old the last list may be before the agent is not well. Default: 3 min.
     pub relist_threshold: Duration,
+    /// Whether a pod that somebody [asks for](super::Pleg::request_relist) is looked at before the
+    /// next list. Default: yes. The agent has the gate `PLEGOnDemandRelist` decide.
+    pub on_demand_relist: bool,
     /// How many events may wait for the sync loop; above that they are dropped. Default: 1000.
     pub event_capacity: usize,
     /// [`relist_period`](Self::relist_period) while the runtime sends events. Default: 300 s.
@@ -26,6 +29,7 @@ impl Default for PlegOptions {
         Self {
             relist_period: Duration::from_secs(1),
             relist_threshold: Duration::from_secs(180),
+            on_demand_relist: true,
             event_capacity: 1000,
             evented_relist_period: Duration::from_secs(300),
             evented_relist_threshold: Duration::from_secs(600),

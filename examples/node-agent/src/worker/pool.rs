@@ -42,8 +42,8 @@ pub struct WorkerPool {
 pub struct WorkerParts {
     /// What the runtime says of pods.
     pub cache: PodCache,
-    /// Who is asked for what is newer; `None` if workers wait until it comes.
-    pub pleg: Option<Pleg>,
+    /// Who is asked for what is newer.
+    pub pleg: Pleg,
     /// Where failures are told.
     pub events: EventRecorder,
 }

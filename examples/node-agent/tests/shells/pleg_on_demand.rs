@@ -23,8 +23,11 @@ struct Rig {
 impl Rig {
     /// The driver has listed once.
     async fn new() -> Self {
+        Self::with(PlegOptions::default()).await
+    }
+
+    async fn with(options: PlegOptions) -> Self {
         let (runtime, cache) = (Arc::<FakePods>::default(), PodCache::new());
-        let options = PlegOptions::default();
         let (pleg, driver, events) = Pleg::new(runtime.clone(), cache.clone(), options);
         let (token, mut tasks) = (CancellationToken::new(), JoinSet::new());
         tasks.spawn(driver.run(token.clone()));
@@ -85,6 +88,20 @@ async fn request_relist() {
     rig.pleg.request_relist(&uid("1"), &name("name-1"));
     sleep(Duration::from_millis(250)).await;
     assert_eq!(rig.runtime.counts().1, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_waits_for_the_next_list_if_that_is_how_it_is_set() {
+    let mut options = PlegOptions::default();
+    options.on_demand_relist = false;
+    let mut rig = Rig::with(options).await;
+    rig.runtime.put(observed("1", &[("c", Running)]));
+    rig.pleg.request_relist(&uid("1"), &name("name-1"));
+    settle().await;
+    assert_eq!(rig.runtime.counts(), (1, 0), "it is not looked at");
+    let event = rig.events.recv().await.unwrap();
+    assert_eq!(event.change, LifecycleChange::Started);
+    assert_eq!(rig.runtime.counts(), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -153,14 +153,15 @@ impl Rig {
         Self::with(script, true).await
     }
 
-    /// `asks` says whether workers ask for what is new, or wait until it comes.
+    /// `asks` says whether what workers ask for is looked at, or they wait until it is listed.
     pub(crate) async fn with(
         script: impl FnMut(&Call) -> Fate + Send + 'static,
         asks: bool,
     ) -> Self {
         let (runtime, cache) = (Arc::<FakePods>::default(), PodCache::new());
-        let (pleg, watch, mut lifecycle) =
-            Pleg::new(runtime.clone(), cache.clone(), PlegOptions::default());
+        let mut options = PlegOptions::default();
+        options.on_demand_relist = asks;
+        let (pleg, watch, mut lifecycle) = Pleg::new(runtime.clone(), cache.clone(), options);
         let mut watching = JoinSet::new();
         watching.spawn(watch.run(CancellationToken::new()));
         watching.spawn(async move { while lifecycle.recv().await.is_some() {} });
@@ -173,7 +174,7 @@ impl Rig {
         });
         let parts = WorkerParts {
             cache,
-            pleg: asks.then_some(pleg),
+            pleg,
             events: recorder,
         };
         let (pool, driver): (_, WorkerDriver<_>) =

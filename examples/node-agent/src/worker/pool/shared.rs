@@ -147,9 +147,7 @@ impl Shared {
         if let Some(observation) = cache.if_newer_than(uid, name, after) {
             return observation;
         }
-        if let Some(pleg) = &self.parts.pleg {
-            pleg.request_relist(uid, name);
-        }
+        self.parts.pleg.request_relist(uid, name);
         cache.newer_than(uid, name, after).await
     }
 
