@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +91,7 @@ impl WorkerPool {
     /// Takes the pods that are to be looked at again by now.
     ///
     /// The sync loop asks for them with every tick. Answers to kubelet's `workQueue.GetWork`.
-    pub fn take_due(&self) -> Vec<PodUid> {
+    pub fn take_due(&self) -> BTreeSet<PodUid> {
         self.shared.take_due()
     }
 }

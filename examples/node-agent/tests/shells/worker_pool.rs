@@ -214,7 +214,7 @@ async fn complete_work_enqueue() {
         sleep(Duration::from_millis(from - 20)).await;
         assert!(rig.pool.take_due().is_empty(), "not before {from} ms");
         sleep(Duration::from_millis(to - from + 40)).await;
-        assert_eq!(rig.pool.take_due(), [uid("1")], "after {to} ms");
+        assert_eq!(rig.pool.take_due(), [uid("1")].into(), "after {to} ms");
         assert!(rig.pool.take_due().is_empty(), "each is taken once");
     }
 }

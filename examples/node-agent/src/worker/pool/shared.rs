@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fmt;
 use std::iter::from_fn;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl Shared {
         question(&self.state.lock().workers)
     }
 
-    pub(super) fn take_due(&self) -> Vec<PodUid> {
+    pub(super) fn take_due(&self) -> BTreeSet<PodUid> {
         from_fn(|| Some(self.due.try_get()?.key().clone())).collect()
     }
 
