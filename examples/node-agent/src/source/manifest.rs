@@ -85,7 +85,7 @@ impl Manifests {
             _ => return Err(ManifestError::Nameless),
         };
         if pod.metadata.uid.as_deref().unwrap_or_default().is_empty() {
-            pod.metadata.uid = Some(self.uid(&pod, place));
+            pod.metadata.uid = Some(self.uid(&pod, place)?);
         }
         defaults::fill(&mut pod);
         let metadata = &mut pod.metadata;
@@ -110,10 +110,9 @@ impl Manifests {
         }
     }
 
-    fn uid(&self, pod: &Pod, place: &Place<'_>) -> String {
+    fn uid(&self, pod: &Pod, place: &Place<'_>) -> Result<String, ManifestError> {
         let mut hash = Md5::new();
-        // Pods have no map whose keys are not texts, and no number that JSON has not.
-        hash.update(serde_json::to_vec(pod).expect("a pod is JSON"));
+        hash.update(serde_json::to_vec(pod).map_err(ManifestError::NotWritable)?);
         match place {
             Place::File(path) => {
                 hash.update(format!("host:{}", self.node_name));
@@ -123,7 +122,7 @@ impl Manifests {
             Place::Url(url) => hash.update(format!("url:{url}")),
         }
         let bytes = hash.finalize();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 

@@ -20,6 +20,9 @@ pub enum ManifestError {
     /// It is not shaped like a pod.
     #[error("invalid pod")]
     NotOfItsType(#[source] serde_json::Error),
+    /// It cannot be written as JSON, which its uid is made from.
+    #[error("the uid of the pod cannot be made")]
+    NotWritable(#[source] serde_json::Error),
     /// It has no name.
     #[error("invalid pod: name is needed for the pod")]
     Nameless,
