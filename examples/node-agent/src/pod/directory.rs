@@ -90,6 +90,15 @@ impl PodDirectory {
         }
     }
 
+    /// The pod of this uid as the API server shows it: a static pod by its mirror, `None` if it has
+    /// no mirror, and any other by itself.
+    pub fn shown(&self, uid: &PodUid) -> Option<&Arc<Pod>> {
+        match self.pod(uid)? {
+            pod if is_static(pod) => self.mirror_named(&PodName::of(pod)),
+            pod => Some(pod),
+        }
+    }
+
     /// The names of mirror pods that stand for nothing, in order.
     pub fn orphaned_mirrors(&self) -> Vec<PodName> {
         let names = self.mirrors.by_name.keys();

@@ -182,8 +182,13 @@ impl StatusManager {
     /// Of a static pod its mirror counts. A pod without one, and one of which nothing was said, has
     /// nothing to be reconciled.
     pub fn needs_reconcile(&self, uid: &PodUid) -> bool {
-        let pods = self.shared.pods.lock();
-        self.shared.cache.lock().needs_reconcile(&pods, uid)
+        let (said, shown) = {
+            let pods = self.shared.pods.lock();
+            let said = self.shared.cache.lock().status(uid);
+            (said, pods.shown(uid).cloned())
+        };
+        said.zip(shown)
+            .is_some_and(|(said, shown)| cache::is_lost(&said, &shown))
     }
 
     fn update_container(

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -62,6 +62,18 @@ pub(super) struct Write {
     pub(super) version: u64,
     pub(super) status: Arc<PodStatus>,
     pub(super) is_finished: bool,
+    /// Of one that the API server was told: what it has now. It is written again only if that is
+    /// something else.
+    told: Option<Arc<Pod>>,
+}
+
+impl Write {
+    /// Whether it is to be written. To compare statuses takes its time: nobody is to hold a lock over
+    /// it.
+    pub(super) fn is_due(&self) -> bool {
+        let told = self.told.as_ref();
+        told.is_none_or(|told| is_lost(&self.status, told))
+    }
 }
 
 impl StatusCache {
@@ -131,15 +143,15 @@ impl StatusCache {
         Ok(true)
     }
 
-    /// What is to be written, the oldest first.
+    /// What is to be written if it [is due](Write::is_due), the oldest first.
     ///
     /// Answers to the deciding half of kubelet's `syncBatch`.
     pub(super) fn due(&mut self, pods: &PodDirectory, scope: Scope) -> Vec<Write> {
         if scope == Scope::All {
             let statuses = &self.statuses;
-            let is_mirror = |uid: &PodUid| pods.mirrors().any(|mirror| PodUid::of(mirror) == *uid);
+            let mirrors: HashSet<_> = pods.mirrors().map(|mirror| PodUid::of(mirror)).collect();
             self.written
-                .retain(|uid, _| statuses.contains_key(uid) || is_mirror(uid));
+                .retain(|uid, _| statuses.contains_key(uid) || mirrors.contains(uid));
         }
         let mut due = Vec::new();
         for (uid, versioned) in &self.statuses {
@@ -148,39 +160,28 @@ impl StatusCache {
                 continue;
             };
             let written = self.written.get(&published).copied().unwrap_or_default();
-            let is_due = written < versioned.version
-                || (scope == Scope::All
-                    && (self.is_deletable(pods, &published, versioned)
-                        || self.needs_reconcile(pods, uid)));
-            if is_due {
-                due.push(Write {
-                    uid: uid.clone(),
-                    name: versioned.name.clone(),
-                    version: versioned.version,
-                    status: Arc::clone(&versioned.status),
-                    is_finished: versioned.is_finished,
-                });
+            let is_told = written >= versioned.version;
+            if is_told && scope == Scope::Changed {
+                continue;
             }
+            let told = match is_told && !self.is_deletable(pods, &published, versioned) {
+                false => None,
+                true => match pods.shown(uid) {
+                    Some(shown) => Some(Arc::clone(shown)),
+                    None => continue,
+                },
+            };
+            due.push(Write {
+                uid: uid.clone(),
+                name: versioned.name.clone(),
+                version: versioned.version,
+                status: Arc::clone(&versioned.status),
+                is_finished: versioned.is_finished,
+                told,
+            });
         }
         due.sort_by_key(|write| write.version);
         due
-    }
-
-    /// Answers to kubelet's `needsReconcile`.
-    pub(super) fn needs_reconcile(&self, pods: &PodDirectory, uid: &PodUid) -> bool {
-        let (Some(said), Some(pod)) = (self.statuses.get(uid), pods.pod(uid)) else {
-            return false;
-        };
-        let source = if is_static(pod) {
-            pods.mirror_named(&PodName::of(pod))
-        } else {
-            Some(pod)
-        };
-        let Some(source) = source else {
-            return false;
-        };
-        let told = source.status.clone().unwrap_or_default();
-        !is_same(&normalized(told), &said.status)
     }
 
     /// Whether the API server was not told what was said last of a pod, and could be.
@@ -212,6 +213,14 @@ impl StatusCache {
         let pod = pods.pod(published);
         pod.is_some_and(|pod| can_be_deleted(pod, said.is_finished))
     }
+}
+
+/// Whether the API server says something else of a pod than what was said here last.
+///
+/// Answers to kubelet's `needsReconcile`.
+pub(super) fn is_lost(said: &PodStatus, shown: &Pod) -> bool {
+    let told = shown.status.clone().unwrap_or_default();
+    !is_same(&normalized(told), said)
 }
 
 /// Whether nothing holds a pod any more that somebody wants to be deleted.

@@ -71,10 +71,11 @@ impl StatusWriter {
     }
 
     async fn write_due(&self, scope: Scope) {
-        let due = {
+        let mut due = {
             let pods = self.manager.shared.pods.lock();
             self.manager.shared.cache.lock().due(&pods, scope)
         };
+        due.retain(Write::is_due);
         let (count, mut failed, mut last_failure) = (due.len(), 0, None);
         for write in due {
             let failure = match timeout(PATIENCE, Box::pin(self.write(&write))).await {
