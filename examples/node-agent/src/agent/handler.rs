@@ -206,7 +206,6 @@ impl Handler {
                 }
             }
         }
-        self.parts.objects.register_pod(pod);
         self.tell(pod, UpdateKind::Create);
         true
     }

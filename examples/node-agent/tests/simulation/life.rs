@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube_client::api::{Api, Patch, PatchParams, PostParams};
 use kubewright_cri::testing::{Behaviour, OnStop};
 use node_agent::volume::{DirectMounter, Mounter, OpenedSubPath, TmpfsOptions};
 use parking_lot::Mutex;
@@ -325,6 +327,38 @@ async fn an_image_that_changes_restarts_its_container_and_nothing_else_does() {
             container.image.contains("app:2") && container.ready
         })
         .await;
+    world.stop().await;
+}
+
+/// As `kubectl debug` adds one. What a pod refers to is kept; what nobody is known to refer to is not.
+#[tokio::test(start_paused = true)]
+async fn what_a_container_refers_to_that_comes_later_is_kept_as_well() {
+    let mut world = World::new(13).await;
+    let api: Api<ConfigMap> = Api::default_namespaced(world.client.clone());
+    let map = json!({"metadata": {"name": "late"}, "data": {"KEY": "value"}});
+    let map = serde_json::from_value(map).unwrap();
+    api.create(&PostParams::default(), &map).await.unwrap();
+    world.run("web", app()).await;
+    assert_eq!(world.census().objects, 0);
+
+    let container = json!({
+        "name": "debugger", "image": "i", "envFrom": [{"configMapRef": {"name": "late"}}],
+    });
+    let patch = Patch::Strategic(json!({"spec": {"ephemeralContainers": [container]}}));
+    let params = PatchParams::default();
+    let pods = world.pods();
+    let patched = pods.patch_ephemeral_containers("web", &params, &patch);
+    patched.await.unwrap();
+    world
+        .until(10, "the debugger runs", |view| {
+            view.running("web").contains(&"debugger")
+        })
+        .await;
+    assert_eq!(world.census().objects, 1);
+    world.delete("web").await;
+    world.until_gone(20, "web").await;
+    world.pass(5).await;
+    assert_eq!(world.census().objects, 0);
     world.stop().await;
 }
 

@@ -98,6 +98,8 @@ impl Parts {
             // The pod runs without one. It is tried again with the next sync.
             tracing::warn!(pod = %PodName::of(pod), %error, "a static pod has no mirror");
         }
+        // A pod may come to refer to more: an ephemeral container does.
+        self.objects.register_pod(pod);
         let objects = self.objects.snapshot(pod, &References::of(pod)).await;
         let (pull_secrets, warning) = pull_secrets(pod, &objects);
         if let Some(warning) = warning {
