@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::parts::Parts;
 use super::{Agent, AgentError};
 use crate::admission::Rejection;
-use crate::pod::{PodName, PodUid, containers};
+use crate::pod::{ContainerKind, FAILED, PodName, PodUid, RestartPolicy, containers};
 use crate::runtime::{ObservedPod, PodRuntime as _, RuntimeState};
-use crate::worker::{SyncTurn, UpdateKind};
+use crate::worker::{SyncTurn, Synced, UpdateKind};
 
 /// How long the sources have to say what there is to run.
 const FIRST_UPDATE: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 pub struct RunPodResult {
     /// The pod.
     pub pod: Arc<Pod>,
-    /// Why it does not run; one that the node does not take has no error.
+    /// Why it does not run, or how it has failed; one that the node does not take has no error.
     pub error: Option<anyhow::Error>,
 }
 
@@ -47,15 +47,18 @@ pub enum RunOnceError {
 }
 
 impl Agent {
-    /// Runs the pods that the sources have at first, and returns when all of them run.
+    /// Runs the pods that the sources have at first, and returns when all of them run or have
+    /// succeeded.
     ///
     /// It waits for the sources for 1 s. A pod that does not run yet is tried again after 1 s, and
-    /// then after twice as long each time, ten times; an error ends that. What runs goes on when
-    /// this returns. Answers to the `RunOnce` of kubelets before Kubernetes 1.31.
+    /// then after twice as long each time, ten times; an error ends that, and so does its end. Its
+    /// regular containers and sidecars are waited for, but for those that have ended and are not to
+    /// be started again. What runs goes on when this returns. Answers to the `RunOnce` of kubelets
+    /// before Kubernetes 1.31, which knows of no pod that ends.
     ///
     /// # Errors
     ///
-    /// If not all pods run. The results of all of them are part of it.
+    /// If a pod does not run, or has failed. The results of all of them are part of it.
     ///
     /// # Cancel safety
     ///
@@ -138,7 +141,7 @@ async fn run_pod(parts: &Parts, pod: &Arc<Pod>) -> anyhow::Result<()> {
     let mut wait = FIRST_WAIT;
     for tried in 0..=TRIES {
         let observed = parts.runtime.observe(&uid, &name).await?;
-        if all_run(pod, &observed) {
+        if runs(pod, &observed) {
             return Ok(());
         }
         if tried == TRIES {
@@ -150,20 +153,50 @@ async fn run_pod(parts: &Parts, pod: &Arc<Pod>) -> anyhow::Result<()> {
             mirror: None,
             observed: Arc::new(observed),
         };
-        Box::pin(parts.sync(turn, CancellationToken::new())).await?;
+        match Box::pin(parts.sync(turn, CancellationToken::new())).await? {
+            Synced::GoesOn => {}
+            Synced::Ended => return how_it_ended(parts, pod),
+        }
         sleep(wait).await;
         wait *= 2;
     }
     anyhow::bail!("timeout error: pod {name} containers not running after {TRIES} retries")
 }
 
-/// Whether all containers of a pod run, its init containers aside.
-fn all_run(pod: &Pod, observed: &ObservedPod) -> bool {
-    let regular = containers(pod).filter(|container| !container.is_init());
-    regular.into_iter().all(|container| {
+fn how_it_ended(parts: &Parts, pod: &Pod) -> anyhow::Result<()> {
+    let status = parts.last_status(pod);
+    if status.phase.as_deref() != Some(FAILED) {
+        return Ok(());
+    }
+    let told = [status.reason, status.message].into_iter().flatten();
+    let told: Vec<_> = told.filter(|text| !text.is_empty()).collect();
+    match told.is_empty() {
+        true => anyhow::bail!("the pod has failed"),
+        false => anyhow::bail!("the pod has failed: {}", told.join(": ")),
+    }
+}
+
+/// Whether a pod runs: all that is to go on does, and that is something. Init containers have their
+/// end, and nobody waits for an ephemeral one.
+fn runs(pod: &Pod, observed: &ObservedPod) -> bool {
+    let policy = RestartPolicy::of(pod);
+    let lasting = containers(pod).filter(|container| {
+        matches!(
+            container.kind,
+            ContainerKind::Regular | ContainerKind::Sidecar
+        )
+    });
+    let mut regular_run = 0;
+    for container in lasting {
         let found = observed.container(&container.spec.name);
-        found.is_some_and(|found| found.state == RuntimeState::Running)
-    })
+        let is_regular = container.kind == ContainerKind::Regular;
+        match found.map(|found| (found.state, found.exit_code)) {
+            Some((RuntimeState::Running, _)) => regular_run += usize::from(is_regular),
+            Some((RuntimeState::Exited, code)) if is_regular && !policy.restarts(code) => {}
+            _ => return false,
+        }
+    }
+    regular_run > 0
 }
 
 /// The names of the pods that do not run.

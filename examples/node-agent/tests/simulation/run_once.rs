@@ -6,6 +6,7 @@ use std::time::Duration;
 use kubewright_cri::testing::Behaviour;
 use node_agent::agent::{RunOnceError, RunPodResult};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::world::{NODE, World, app};
 
@@ -88,6 +89,51 @@ async fn a_pod_that_fails_keeps_no_other_from_running() {
     assert!(message.contains("CrashLoopBackOff"), "{message}");
     assert!(message.contains("ErrImageNeverPull"), "{message}");
     assert_eq!(world.view().await.running(&format!("good-{NODE}")), ["app"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_has_ended_is_not_waited_for() {
+    let once = |names: &[&str]| {
+        let containers = names.iter().map(|name| json!({"name": name, "image": "i"}));
+        let containers: Vec<_> = containers.collect();
+        json!({"restartPolicy": "Never", "containers": containers})
+    };
+    let mut served = once(&["app"]);
+    served["initContainers"] =
+        json!([{"name": "sidecar", "image": "i", "restartPolicy": "Always"}]);
+    let pods = [
+        ("job", once(&["job"])),
+        ("both", once(&["job", "app"])),
+        ("served", served),
+    ];
+    let world = world(&pods).await;
+    let runtime = &world.runtime;
+    runtime.behave("job", Behaviour::exits(Duration::ZERO, 0));
+    let start = Instant::now();
+    let results = world.agent().await.run_once().await.unwrap();
+    let expected = ["both", "job", "served"].map(|name| (format!("{name}-{NODE}"), None));
+    assert_eq!(told(&results), expected);
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+    let view = world.view().await;
+    assert_eq!(view.running(&format!("both-{NODE}")), ["app"]);
+    assert_eq!(view.running(&format!("served-{NODE}")).len(), 2);
+
+    let world = self::world(&[("crash", once(&["crash"]))]).await;
+    let crash = Behaviour::exits(Duration::ZERO, 3);
+    world.runtime.behave("crash", crash);
+    let start = Instant::now();
+    let failed = world.agent().await.run_once().await.unwrap_err();
+    let message = failed.to_string();
+    assert!(message.contains("the pod has failed"), "{message}");
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
