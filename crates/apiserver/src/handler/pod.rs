@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::body;
 use crate::core::invalid_object;
 use crate::error::ApiError;
+use crate::fields;
 use crate::handler::{Answer, Exchange};
 use crate::request::WriteOptions;
 use crate::store::Key;
@@ -15,7 +16,18 @@ impl Exchange<'_> {
     /// Assigns a pod to a node, as a scheduler does.
     pub(super) fn bind_pod(self) -> Result<Answer, ApiError> {
         let options = WriteOptions::parse(&self.query, "CreateOptions")?;
-        let binding = body::decode(self.header(&CONTENT_TYPE), &self.body)?.value;
+        let sent = body::decode(self.header(&CONTENT_TYPE), &self.body)?;
+        let mut binding = sent.value;
+        let built_in = |plural| {
+            let resource = self.resources.get("", "v1", plural);
+            resource.expect("pods and bindings are built in")
+        };
+        let warnings = fields::check(
+            built_in("bindings"),
+            &mut binding,
+            options.field_validation,
+            &sent.duplicates,
+        )?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let said = text(&binding["metadata"]["name"]);
         let name = match &self.target.name {
@@ -34,10 +46,7 @@ impl Exchange<'_> {
                 "a binding names a pod in metadata.name and a node in target",
             ));
         }
-        let pods = self
-            .resources
-            .get("", "v1", "pods")
-            .expect("pods are built in");
+        let pods = built_in("pods");
         let key = Key::new(self.target.namespace(), &name);
         let now = self.core.timestamp();
         self.core.amend(pods, &key, options.dry_run, |pod| {
@@ -84,7 +93,7 @@ impl Exchange<'_> {
             }));
             Ok(())
         })?;
-        self.done(StatusCode::CREATED)
+        Ok(self.done(StatusCode::CREATED)?.with_warnings(warnings))
     }
 
     /// Pods of this server run nothing, so that only those without a node have a log: none yet.

@@ -190,6 +190,40 @@ async fn a_binding_is_for_the_pod_that_its_scheduler_saw() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_binding_is_decoded_as_what_it_is() {
+    let server = Server::new();
+    pod(&server, "p").await;
+    let target = json!({ "kind": "Node", "name": "n1" });
+    for path in [
+        &format!("{PODS}/p/binding"),
+        "/api/v1/namespaces/default/bindings",
+    ] {
+        let metadata = json!({ "name": "p", "annotations": { "a": 5 } });
+        let wrong = json!({ "metadata": metadata, "target": target });
+        let refused = server.post(path, wrong).await.is(400);
+        let message = refused.at("message").as_str().unwrap();
+        let expected = "Binding in version \"v1\" cannot be handled as a Binding: ";
+        assert!(message.starts_with(expected), "{message}");
+        let other = json!({ "kind": "Pod", "metadata": { "name": "p" }, "target": target });
+        server.post(path, other).await.is(400);
+    }
+    let untouched = server.get(&format!("{PODS}/p")).await;
+    assert_eq!(untouched.at("spec.nodeName"), &Value::Null);
+    let metadata = json!({ "name": "p", "annotations": { "a": "5" } });
+    let body = json!({ "metadata": metadata, "target": target, "x": 1 });
+    let bound = server
+        .post(&format!("{PODS}/p/binding"), body)
+        .await
+        .is(201);
+    let warning = bound.headers["warning"].to_str().unwrap();
+    assert!(warning.contains("unknown field"), "{warning}");
+    server
+        .get(&format!("{PODS}/p"))
+        .await
+        .shows(json!({ "metadata": { "annotations": { "a": "5" } } }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_behind_a_gate_is_not_bound() {
     let server = Server::new();
     let body = json!({
