@@ -93,6 +93,8 @@ pub struct RecorderConfig {
     pub tries: u32,
     /// How long to wait before it is tried again; the first time a random part of it. Default: 10 s.
     pub retry_delay: Duration,
+    /// How long one try may take; what is not answered by then is tried again. Default: 10 s.
+    pub write_timeout: Duration,
     /// How long writing may go on after the writer was stopped. Default: 5 s.
     pub flush_timeout: Duration,
     /// The wall clock. Default: the system's.
@@ -115,6 +117,7 @@ impl RecorderConfig {
             memory: 4096,
             tries: 12,
             retry_delay: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
             flush_timeout: Duration::from_secs(5),
             clock: Clock::system(),
             seed: 0,

@@ -392,11 +392,26 @@ async fn a_stop_ends_the_wait_for_the_next_try() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_hangs_does_not_keep_the_writer_for_ever() {
-    let mut fixture = Fixture::new();
+    let mut config = config();
+    config.write_timeout = Duration::from_secs(100);
+    let mut fixture = Fixture::with(&config);
     fixture.sink.answer(Answer::Hang, 1);
     fixture.record("foo", "Reason", "message");
     fixture.pass(60).await;
     assert_eq!(fixture.stop().await, Duration::from_secs(5));
+}
+
+/// A connection into nowhere holds up one event for ten seconds, and none for ever.
+#[tokio::test(start_paused = true)]
+async fn a_write_without_an_answer_is_tried_again() {
+    let fixture = Fixture::new();
+    fixture.sink.answer(Answer::Hang, 1);
+    fixture.record("foo", "Reason", "message");
+    fixture.record("foo", "Reason", "next");
+    fixture.pass(21).await;
+    assert_eq!(fixture.sink.stored().len(), 2);
+    let again = fixture.sink.calls()[1].0;
+    assert!((10..=20).contains(&again), "{again}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Event;
 use kube_client::Error;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::correlator::{Correlated, Correlator};
@@ -20,14 +20,17 @@ pub struct EventWriter<S> {
     correlator: Correlator,
     tries: u32,
     retry_delay: Duration,
+    write_timeout: Duration,
     flush_timeout: Duration,
     random: fastrand::Rng,
 }
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// How an attempt to write ended.
 enum Attempt {
     Over,
-    Again(Error),
+    Again(BoxError),
 }
 
 impl<S: EventSink> EventWriter<S> {
@@ -38,6 +41,7 @@ impl<S: EventSink> EventWriter<S> {
             correlator: Correlator::new(config),
             tries: config.tries,
             retry_delay: config.retry_delay,
+            write_timeout: config.write_timeout,
             flush_timeout: config.flush_timeout,
             random: fastrand::Rng::with_seed(config.seed),
         }
@@ -93,7 +97,7 @@ impl<S: EventSink> EventWriter<S> {
                 return;
             };
             let give_up = attempt >= self.tries || token.is_cancelled();
-            report(&correlated.event, &error, attempt, give_up);
+            report(&correlated.event, &*error, attempt, give_up);
             if give_up {
                 return;
             }
@@ -108,7 +112,24 @@ impl<S: EventSink> EventWriter<S> {
 
     async fn attempt(&mut self, correlated: &Correlated) -> Attempt {
         let Correlated { event, key } = correlated;
-        let mut result = None;
+        match timeout(self.write_timeout, self.send(event)).await {
+            Err(late) => return Attempt::Again(late.into()),
+            Ok(Ok(stored)) => self.correlator.written(key, &stored),
+            Ok(Err(Error::Api(status))) => {
+                // It exists already, its namespace is going away, or it is malformed.
+                let event = describe(event);
+                tracing::warn!(%status, event, "the server refused an event");
+            }
+            Ok(Err(error @ Error::BuildRequest(_))) => {
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::error!(error, "an event makes no request");
+            }
+            Ok(Err(error)) => return Attempt::Again(error.into()),
+        }
+        Attempt::Over
+    }
+
+    async fn send(&self, event: &Event) -> Result<Event, Error> {
         if event.count.is_some_and(|count| count > 1) {
             let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
             let name = event.metadata.name.as_deref().unwrap_or_default();
@@ -116,26 +137,11 @@ impl<S: EventSink> EventWriter<S> {
                 .sink
                 .patch(namespace, name, &EventPatch::of(event))
                 .await;
-            result = Some(patched).filter(|patched| !is_not_found(patched));
-        }
-        let result = match result {
-            Some(patched) => patched,
-            None => self.sink.create(event).await,
-        };
-        match result {
-            Ok(stored) => self.correlator.written(key, &stored),
-            Err(Error::Api(status)) => {
-                // It exists already, its namespace is going away, or it is malformed.
-                let event = describe(event);
-                tracing::warn!(%status, event, "the server refused an event");
+            if !is_not_found(&patched) {
+                return patched;
             }
-            Err(error @ Error::BuildRequest(_)) => {
-                let error = &error as &(dyn std::error::Error + 'static);
-                tracing::error!(error, "an event makes no request");
-            }
-            Err(error) => return Attempt::Again(error),
         }
-        Attempt::Over
+        self.sink.create(event).await
     }
 }
 
