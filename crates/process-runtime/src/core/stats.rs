@@ -167,13 +167,19 @@ impl Usage {
     }
 }
 
-/// The bytes and files in a directory, without what links in it lead to.
+/// The bytes and files in a directory, without what links in it lead to. What goes meanwhile takes
+/// nothing.
 fn used(directory: &Path) -> io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     let (mut bytes, mut files) = (0, 0);
-    for entry in std::fs::read_dir(directory)? {
+    let Some(entries) = found(std::fs::read_dir(directory))? else {
+        return Ok((bytes, files));
+    };
+    for entry in entries {
         let entry = entry?;
-        let metadata = entry.metadata()?;
+        let Some(metadata) = found(entry.metadata())? else {
+            continue;
+        };
         bytes += metadata.blocks() * 512;
         files += 1;
         if metadata.is_dir() {
@@ -183,4 +189,47 @@ fn used(directory: &Path) -> io::Result<(u64, u64)> {
         }
     }
     Ok((bytes, files))
+}
+
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn files_that_come_and_go_do_not_hide_those_that_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::write(path.join("stays"), vec![1; 1 << 16]).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    for number in 0..100 {
+                        let inner = path.join(number.to_string());
+                        fs::create_dir(&inner).unwrap();
+                        fs::write(inner.join("file"), "").unwrap();
+                    }
+                    for number in 0..100 {
+                        fs::remove_dir_all(path.join(number.to_string())).unwrap();
+                    }
+                }
+            });
+            let looks = || {
+                (0..200).try_for_each(|_| used(path).map(|(bytes, _)| assert!(bytes >= 1 << 16)))
+            };
+            let looks = std::panic::catch_unwind(std::panic::AssertUnwindSafe(looks));
+            is_over.store(true, Ordering::Relaxed);
+            looks.unwrap().unwrap();
+        });
+    }
 }
