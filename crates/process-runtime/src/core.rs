@@ -154,29 +154,29 @@ impl Core {
         }
     }
 
-    /// Ends all containers and removes everything.
+    /// Ends all containers and removes everything, as far as that goes; fails with all that does not.
     pub(crate) async fn end(self: &Arc<Self>, grace: std::time::Duration) -> Result<(), Error> {
         let mut gate = self.gate.write().await;
         *gate = Gate::Closed;
         let containers = self.containers();
-        let failed = |error: Status| Error::Io {
-            path: self.store.root().to_owned(),
-            source: std::io::Error::other(error.message().to_owned()),
-        };
         let stops = containers
             .iter()
             .map(|container| self.stop(container, grace));
-        let stops = join_all(stops).await;
+        let mut results = join_all(stops).await;
         let removals = containers.iter().map(|container| self.remove(container));
-        let removals = join_all(removals).await;
+        results.extend(join_all(removals).await);
         for sandbox in self.sandboxes() {
-            self.remove_sandbox(&sandbox).await.map_err(failed)?;
+            results.push(self.remove_sandbox(&sandbox).await);
         }
-        stops
-            .into_iter()
-            .chain(removals)
-            .collect::<Result<(), _>>()
-            .map_err(failed)
+        let failures = results.into_iter().filter_map(Result::err);
+        let failures: Vec<_> = failures.map(|error| error.message().to_owned()).collect();
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Io {
+                path: self.store.root().to_owned(),
+                source: std::io::Error::other(failures.join("; ")),
+            }),
+        }
     }
 
     /// Nothing is made any more; what runs goes on.

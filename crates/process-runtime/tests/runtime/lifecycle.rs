@@ -440,3 +440,36 @@ async fn a_runtime_that_has_ended_refuses_calls() {
         .unwrap_err();
     assert_eq!(error.code(), Code::Unavailable);
 }
+
+/// What cannot be removed keeps nothing else, and all of it is told.
+#[tokio::test]
+async fn what_cannot_be_removed_does_not_keep_the_rest() {
+    let host = Host::start().await;
+    let mut stuck = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        let sandbox = host.sandbox(name).await;
+        if matches!(name, "b" | "c") {
+            // Where a file is to be removed there is a directory.
+            let record = host
+                .root()
+                .join("sandboxes")
+                .join(&sandbox)
+                .join("record.json");
+            std::fs::remove_file(&record).unwrap();
+            std::fs::create_dir(&record).unwrap();
+            stuck.push(record);
+        }
+    }
+    let error = host.processes.shutdown().await.unwrap_err().to_string();
+    assert_eq!(
+        error.matches("failed to remove sandbox").count(),
+        2,
+        "{error}"
+    );
+    let left = host.runtime.list_pod_sandbox(None).await.unwrap();
+    assert_eq!(left.len(), 2);
+    for record in stuck {
+        std::fs::remove_dir(record).unwrap();
+    }
+    host.end().await;
+}
