@@ -72,7 +72,8 @@ impl ImageService for ProcessRuntime {
     }
 }
 
-/// An image has no size: nothing was brought onto the node for it.
+/// An image has no size: nothing was brought onto the node for it, and nothing is won when it goes.
+/// So it is pinned: those who make room leave it.
 fn listed((name, record): (&Name, &ImageRecord)) -> v1::Image {
     v1::Image {
         id: name.id(),
@@ -81,6 +82,7 @@ fn listed((name, record): (&Name, &ImageRecord)) -> v1::Image {
             image: record.name.clone(),
             ..v1::ImageSpec::default()
         }),
+        pinned: true,
         ..v1::Image::default()
     }
 }

@@ -217,6 +217,10 @@ async fn images_are_records_with_commands_and_directories() {
     let sandbox = host.sandbox("web").await;
     let ids = host.runtime.list_images(None).await.unwrap();
     assert_eq!(ids.len(), 2);
+    assert!(
+        ids.iter().all(|image| image.pinned),
+        "no room is won by removing them"
+    );
     for (name, command, args, said) in [
         ("default", vec![], vec![], "hello, world"),
         ("args", vec![], vec!["there", "you"], "hello, there you"),
@@ -254,7 +258,7 @@ async fn images_are_pulled_looked_up_and_removed() {
         .unwrap()
         .unwrap();
     assert_eq!(status.id, id);
-    assert!(!status.pinned);
+    assert!(status.pinned);
     assert_eq!(status.repo_tags, ["docker.io/library/host:latest"]);
     let error = host
         .runtime
