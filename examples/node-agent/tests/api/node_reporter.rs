@@ -219,8 +219,8 @@ async fn update_node_status_with_lease() {
         calls,
         [
             "get nodes n: 200",
-            "patch nodes n: 200",
-            "patch nodes/status n: 200"
+            "patch nodes/status n: 200",
+            "patch nodes n: 200"
         ]
     );
     assert_eq!(scene.reasons().last().unwrap(), "NodeReady");
