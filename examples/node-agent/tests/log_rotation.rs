@@ -115,6 +115,8 @@ struct Writer {
 struct State {
     reopened: usize,
     refuses: bool,
+    /// What it does is done, and nobody comes to know.
+    loses_answers: bool,
 }
 
 impl LogRuntime for Writer {
@@ -127,13 +129,19 @@ impl LogRuntime for Writer {
     }
 
     async fn reopen(&self, _: &str) -> Result<(), Error> {
-        if self.state.lock().refuses {
+        let (refuses, loses_answers) = {
+            let state = self.state.lock();
+            (state.refuses, state.loses_answers)
+        };
+        if !refuses {
+            self.state.lock().reopened += 1;
+            fs::write(&self.log, "").unwrap();
+        }
+        if refuses || loses_answers {
             let fake = FakeRuntime::default();
             fake.go_away();
             return Runtime::in_process(fake).reopen_container_log("id").await;
         }
-        self.state.lock().reopened += 1;
-        fs::write(&self.log, "").unwrap();
         Ok(())
     }
 }
@@ -239,6 +247,21 @@ async fn rotate_latest_log() {
     rig.look().await;
     let expected = ["0.log", "0.log.20260102-030410"];
     assert_eq!(names(rig.directory.path()), expected);
+}
+
+/// The runtime writes in a new file already, which the old one does not take the place of.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_was_begun_though_nobody_said_so_stays() {
+    let rig = rig(10);
+    rig.writer.state.lock().loses_answers = true;
+    rig.look().await;
+    let expected = ["0.log", "0.log.20260102-030405"];
+    assert_eq!(names(rig.directory.path()), expected);
+    assert_eq!(text(&rig.writer.log), "");
+    assert_eq!(
+        text(&rig.directory.path().join(expected[1])),
+        "x".repeat(10)
+    );
 }
 
 /// An agent was killed between moving the log away and having it begun anew.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::RotatedLogs;
 use super::rotated::{COMPRESSED, TEMPORARY};
@@ -61,7 +63,7 @@ pub(super) fn rotate(log: &Path, max_files: u32, now: Timestamp) -> Result<PathB
         }
     }
     let to = directory.join(rotated.next(&name_of(log), now));
-    rename(log, &to)?;
+    fs::rename(log, &to).map_err(failed("rename", log))?;
     Ok(to)
 }
 
@@ -88,8 +90,13 @@ pub(super) fn compress_rotated(log: &Path, is_stopped: &dyn Fn() -> bool) {
     }
 }
 
-pub(super) fn rename(from: &Path, to: &Path) -> Result<(), RotationError> {
-    fs::rename(from, to).map_err(failed("rename", from))
+/// Moves a log back to where it was, unless there is a new one in its place; whether it did.
+pub(super) fn put_back(rotated: &Path, log: &Path) -> Result<bool, RotationError> {
+    match renameat_with(CWD, rotated, CWD, log, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(failed("rename", rotated)(error.into())),
+    }
 }
 
 /// Removes a log and all that was rotated of it, as far as it can be removed.

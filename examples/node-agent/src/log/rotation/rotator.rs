@@ -142,9 +142,12 @@ impl<R: LogRuntime> LogRotation<R> {
         let path = log.clone();
         let rotated = blocking(move || files::rotate(&path, max_files, now)).await?;
         if let Err(error) = self.runtime.reopen(id).await {
-            // The runtime writes on in the old file, which is to be rotated again.
-            blocking(move || files::rename(&rotated, &log)).await?;
-            return Err(error.into());
+            let place = log.clone();
+            if blocking(move || files::put_back(&rotated, &place)).await? {
+                // The runtime writes on in the old file, which is to be rotated again.
+                return Err(error.into());
+            }
+            tracing::debug!(container = id, %error, "only the answer was lost: the log is begun");
         }
         Ok(Some(log))
     }
