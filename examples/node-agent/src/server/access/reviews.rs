@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::cache::Cache;
 use super::{Attributes, User};
@@ -13,6 +13,9 @@ use super::{Attributes, User};
 /// How many tokens are reviewed at once. Whoever makes tokens up waits for others who do: what the
 /// agent has to say of pods goes the same way, and does not.
 const AT_ONCE: usize = 8;
+/// How long a review may take, as upstream waits for one. A server that does not answer is not to
+/// keep all places.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Knows whom tokens belong to.
 pub trait TokenReviewer: Send + Sync + 'static {
@@ -109,7 +112,7 @@ impl TokenReviews {
         if let Some(answer) = known() {
             return Ok(answer);
         }
-        let answer = self.reviewer.ask(token).await?;
+        let answer = in_time(self.reviewer.ask(token)).await?;
         let mut answers = self.answers.lock();
         answers.insert(Instant::now(), sum, answer.clone(), self.ttl);
         Ok(answer)
@@ -143,7 +146,8 @@ impl AccessReviews {
         if let Some(answer) = known {
             return Ok(answer);
         }
-        let allowed = self.reviewer.ask(node, user, verb, subresource).await?;
+        let asked = self.reviewer.ask(node, user, verb, subresource);
+        let allowed = in_time(asked).await?;
         let ttl = if allowed {
             self.allowed_for
         } else {
@@ -153,6 +157,13 @@ impl AccessReviews {
         answers.insert(Instant::now(), question, allowed, ttl);
         Ok(allowed)
     }
+}
+
+async fn in_time<T>(
+    review: impl Future<Output = Result<T, ReviewError>>,
+) -> Result<T, ReviewError> {
+    let late = |_| Err(ReviewError(format!("no answer within {PATIENCE:?}")));
+    timeout(PATIENCE, review).await.unwrap_or_else(late)
 }
 
 impl<R: TokenReviewer> ReviewToken for R {
@@ -198,6 +209,52 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
+
+    /// Answers nothing that has to do with `hole`.
+    struct Hole;
+
+    impl TokenReviewer for Hole {
+        async fn review(&self, token: &str) -> Result<Option<User>, ReviewError> {
+            if token.starts_with("hole") {
+                return std::future::pending().await;
+            }
+            Ok(None)
+        }
+    }
+
+    impl AccessReviewer for Hole {
+        async fn review(
+            &self,
+            _node: &str,
+            _user: &User,
+            _verb: &str,
+            _subresource: &str,
+        ) -> Result<bool, ReviewError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_review_without_an_answer_is_not_waited_for() {
+        let begin = Instant::now();
+        let reviews = TokenReviews::new(Hole, Duration::from_secs(60));
+        let holes: Vec<String> = (0..AT_ONCE)
+            .map(|number| format!("hole {number}"))
+            .collect();
+        let holes = join_all(holes.iter().map(|token| reviews.review(token)));
+        let (lost, other) = tokio::join!(holes, reviews.review("other"));
+        assert!(lost.iter().all(Result::is_err));
+        assert_eq!(other.unwrap(), None, "the places are free again");
+        assert_eq!(begin.elapsed(), PATIENCE);
+
+        let ttl = Duration::from_secs(60);
+        let reviews = AccessReviews::new(Hole, ttl, ttl);
+        let attributes = Attributes::of(&http::Method::GET, "/pods");
+        let user = User::named("jane");
+        let review = reviews.review("node", &user, &attributes, "proxy").await;
+        assert_eq!(review.unwrap_err().to_string(), "no answer within 10s");
+        assert_eq!(begin.elapsed(), PATIENCE * 2);
+    }
 
     /// How many are asked at once, at most so far, and in all.
     #[derive(Clone, Default)]
