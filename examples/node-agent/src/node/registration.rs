@@ -4,11 +4,14 @@ use k8s_openapi::api::core::v1::Node;
 use kube_client::Error;
 use kube_client::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::patch::{canonical, strategic};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(7);
+/// How long one try may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The labels that an agent keeps as they are at its start.
 const DEFAULT_LABELS: [&str; 11] = [
@@ -38,12 +41,25 @@ pub enum RegistrationError {
     /// It is there, and cannot be brought up to date.
     #[error("the node is registered, and cannot be updated")]
     Patch(#[source] Error),
+    /// The API server does not answer.
+    #[error("the node is not registered within {0:?}")]
+    Late(Duration),
 }
 
 /// How long to wait before each try to register a node: 100 ms, then twice as long, up to 7 s.
 pub(super) fn waits() -> impl Iterator<Item = Duration> {
     let next = |wait: &Duration| Some((*wait * 2).min(LONGEST_WAIT));
     std::iter::successors(Some(FIRST_WAIT), next)
+}
+
+/// As [`try_register`], but for 10 s at most: a connection into nowhere is given up, and the next try
+/// may have a better one.
+pub(super) async fn register_in_time(
+    api: &Api<Node>,
+    node: &Node,
+) -> Result<(), RegistrationError> {
+    let tried = timeout(PATIENCE, try_register(api, node)).await;
+    tried.unwrap_or(Err(RegistrationError::Late(PATIENCE)))
 }
 
 /// Registers a node, or brings up to date the one that is there.

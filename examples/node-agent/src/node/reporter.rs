@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::facts::{ARCH_LABEL, OS_LABEL};
-use super::registration::waits;
+use super::registration::{register_in_time, waits};
 use super::{
     NodeFacts, NodeNews, NodeObserver, NodeWatch, ReportSchedule, initial_node, status_has_changed,
-    try_register, update_status,
+    update_status,
 };
 use crate::client::HeartbeatClient;
 use crate::config::Config;
@@ -192,7 +192,7 @@ impl<O: NodeObserver> NodeReporter<O> {
             let observation = self.observer.observe().await;
             let now = self.config.clock.now();
             let initial = initial_node(&self.state.facts, &observation, now);
-            match try_register(&api, &initial).await {
+            match register_in_time(&api, &initial).await {
                 Ok(()) => {
                     tracing::info!(node, "the node is registered");
                     return;

@@ -165,6 +165,19 @@ async fn register_with_api_server() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_does_not_keep_a_node_from_being_registered() {
+    let mut scene = Scene::new();
+    let silence = Fault::Delay(Duration::from_secs(900));
+    let rule = Rule::new(silence).verb(Verb::Create).resource("nodes");
+    scene.server.faults().add(rule.times(1));
+    scene.start();
+    // The first try, for 10 s after 0.1 s, and the second 0.2 s later.
+    seconds(11).await;
+    assert!(scene.api().get("n").await.is_ok());
+    scene.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn try_register_with_api_server() {
     let refuse = |verb| Rule::new(Fault::internal()).verb(verb).resource("nodes/*");
     let node = initial_node(&facts(), &ready(), at(0));
