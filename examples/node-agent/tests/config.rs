@@ -650,6 +650,16 @@ fn flags_that_cannot_be_read_are_named() {
 }
 
 #[test]
+fn a_threshold_can_be_turned_off() {
+    let file = "evictionHard: {memory.available: 100%, nodefs.available: 0%, pid.available: 99%}";
+    let config = configure(file, &[]).unwrap();
+    let signals: Vec<_> = config.eviction_hard.keys().collect();
+    assert_eq!(signals, ["pid.available"]);
+    let config = configure("", &["--eviction-hard=memory.available<100%"]).unwrap();
+    assert!(config.eviction_hard.is_empty());
+}
+
+#[test]
 fn a_node_has_a_name() {
     let flags = Program::parse_from(["agent", "--hostname-override", " "]).flags;
     let refused = flags.config().unwrap_err().to_string();

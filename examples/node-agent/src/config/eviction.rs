@@ -37,6 +37,11 @@ pub(super) const DEFAULTS: [(&str, &str); 5] = [
 ];
 
 impl Threshold {
+    /// Whether it is what a threshold is turned off by: `0%` or `100%`.
+    pub(super) fn is_off(self) -> bool {
+        matches!(self, Self::Percentage(percent) if percent <= 0.0 || percent >= 100.0)
+    }
+
     /// The amount that it means of a capacity.
     pub fn of(self, capacity: u64) -> u64 {
         match self {

@@ -346,7 +346,8 @@ impl Reader {
         reserved
     }
 
-    /// What is given stands for itself: none of the defaults is added to it.
+    /// What is given stands for itself: none of the defaults is added to it. A signal that is turned
+    /// off is left out, as by upstream's `parseThresholdStatement`.
     fn eviction(
         &mut self,
         given: Option<&BTreeMap<String, String>>,
@@ -362,7 +363,8 @@ impl Reader {
                 ));
                 continue;
             }
-            match text.parse() {
+            match text.parse::<Threshold>() {
+                Ok(threshold) if threshold.is_off() => {}
                 Ok(threshold) => {
                     thresholds.insert(signal.clone(), threshold);
                 }
