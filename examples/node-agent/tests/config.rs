@@ -289,6 +289,15 @@ fn fields_that_nobody_knows_are_named() {
         ),
         r#"not supported by this agent: field "evictionSoft", field "rotateCertificates""#
     );
+    // Of some fields that it has not, it does what they ask for when they are true.
+    let fields = |on: bool| {
+        format!("localStorageCapacityIsolation: {on}\nenableControllerAttachDetach: {on}")
+    };
+    assert!(configure(&fields(true), &[]).is_ok());
+    assert_eq!(
+        refusal(&fields(false), &[]),
+        r#"not supported by this agent: field "enableControllerAttachDetach", field "localStorageCapacityIsolation""#
+    );
 }
 
 /// As `kubeadm init phase kubelet-start` writes it, but for the rotation of certificates.

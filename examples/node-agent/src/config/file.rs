@@ -232,6 +232,12 @@ const UNSUPPORTED: [&str; 58] = [
     "volumeStatsAggPeriod",
 ];
 
+/// Those of which this agent does what kubelet does by default, when they are true, and nothing else.
+const ALWAYS_ON: [&str; 2] = [
+    "enableControllerAttachDetach",
+    "localStorageCapacityIsolation",
+];
+
 impl KubeletConfiguration {
     /// Reads a configuration file.
     ///
@@ -252,7 +258,11 @@ impl KubeletConfiguration {
             fields.remove("kind");
             fields.retain(|name, value| {
                 let foreign = UNSUPPORTED.contains(&name.as_str());
-                if foreign && !says_nothing(value) {
+                let means_nothing = match value.as_bool() {
+                    Some(on) if ALWAYS_ON.contains(&name.as_str()) => on,
+                    _ => says_nothing(value),
+                };
+                if foreign && !means_nothing {
                     unsupported.push(name.clone());
                 }
                 // To leave a field empty is to leave it out.
