@@ -252,6 +252,9 @@ fn flags_win_over_the_file() {
     assert_eq!(config.kube_reserved["cpu"].to_string(), "1");
     assert!(!config.register_node && config.anonymous_auth && config.run_once);
     assert_eq!(config.root_dir.to_str(), Some("/tmp/agent"));
+    let here = std::env::current_dir().unwrap();
+    let relative = configure("", &["--root-dir=agent"]).unwrap();
+    assert_eq!(relative.root_dir, here.join("agent"));
     assert_eq!(config.runtime, RuntimeKind::Process);
 }
 

@@ -229,7 +229,13 @@ impl Flags {
         config.runtime = self.runtime;
         config.run_once = self.run_once;
         if let Some(root) = &self.root_dir {
-            config.root_dir.clone_from(root);
+            // What is mounted into containers, and told the runtime, must not depend on where the
+            // agent was started.
+            config.root_dir = std::path::absolute(root).map_err(|error| {
+                ConfigError::Invalid(vec![format!(
+                    "invalid argument for --root-dir: {root:?}: {error}"
+                )])
+            })?;
         }
         if let Some(labels) = &self.node_labels {
             config.node_labels.clone_from(labels);
