@@ -31,6 +31,7 @@ pub use lease::{LEASE_NAMESPACE, LeaseConfig, NodeLease, renewed};
 pub use machine::{MachineError, MachineInfo, filesystem_capacity};
 pub use observer::{CriObserver, NodeObserver};
 pub use pressure::{NodePressure, Pressure};
+pub(crate) use registration::DEFAULT_LABELS;
 pub use registration::{RegistrationError, reconcile_node, try_register};
 pub use report::{ReportSchedule, status_has_changed};
 pub use reporter::{NodeReporter, ReporterConfig, TellPodCidrs};

@@ -661,6 +661,52 @@ fn flags_that_cannot_be_read_are_named() {
     );
 }
 
+/// Answers to the labels of `TestValidateKubeletFlags`.
+#[test]
+fn validate_node_labels() {
+    for (labels, refused) in [
+        ("zone=a,example.com/Disk=", None),
+        (
+            "kubernetes.io/hostname=n,topology.kubernetes.io/zone=a",
+            None,
+        ),
+        ("beta.kubernetes.io/arch=x,node.kubernetes.io/a=b", None),
+        (
+            "x.kubelet.kubernetes.io/a=b,foo.node.kubernetes.io/c=d",
+            None,
+        ),
+        ("notkubernetes.io/a=b,k8s.io.example.com/a=b", None),
+        (
+            "kubernetes.io/a=b",
+            Some("must begin with an allowed prefix"),
+        ),
+        ("foo.kubernetes.io/a=b", Some("\"foo.kubernetes.io/a\"")),
+        (
+            "node-role.kubernetes.io/worker=",
+            Some("specifically allowed set"),
+        ),
+        ("foo.k8s.io/a=b", Some("must begin with an allowed prefix")),
+        ("a b=c", Some("name part must consist of")),
+        ("a=b c", Some("a valid label must be")),
+        ("a=b=c", Some("a valid label must be")),
+        ("/a=b", Some("a lowercase RFC 1123 subdomain")),
+    ] {
+        let flag = format!("--node-labels={labels}");
+        match refused {
+            None => assert!(configure("", &[&flag]).is_ok(), "{labels}"),
+            Some(why) => {
+                let refusal = refusal("", &[&flag]);
+                assert!(refusal.contains(why), "{labels}: {refusal}");
+            }
+        }
+    }
+    let both = refusal("", &["--node-labels=a=-,k8s.io/b=c"]);
+    assert!(
+        both.contains("\"a\"") && both.contains("\"k8s.io/b\""),
+        "{both}"
+    );
+}
+
 #[test]
 fn a_threshold_can_be_turned_off() {
     let file = "evictionHard: {memory.available: 100%, nodefs.available: 0%, pid.available: 99%}";

@@ -238,6 +238,7 @@ impl Flags {
             })?;
         }
         if let Some(labels) = &self.node_labels {
+            labels::check_node_labels(labels).map_err(ConfigError::Invalid)?;
             config.node_labels.clone_from(labels);
         }
         Ok(config)

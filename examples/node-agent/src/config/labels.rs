@@ -4,6 +4,12 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Taint;
 
+use crate::names;
+use crate::node::DEFAULT_LABELS;
+
+/// Whose labels agents may give their nodes besides those that all nodes have.
+const AGENTS: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.io"];
+
 /// What a flag is that cannot be read.
 type Refusal = String;
 
@@ -20,6 +26,46 @@ pub(super) fn pairs(text: &str, separator: char) -> Result<BTreeMap<String, Stri
         _ => Err(format!("{pair:?} is not of the form key{separator}value")),
     });
     pairs.collect()
+}
+
+/// Fails with all that is wrong with the labels of a node.
+///
+/// Answers to the part of `ValidateKubeletFlags` that is about labels, of Kubernetes 1.36.
+pub(super) fn check_node_labels(labels: &BTreeMap<String, String>) -> Result<(), Vec<Refusal>> {
+    let refuse = |key: &str, problem: &str| format!("invalid node label {key:?}: {problem}");
+    let mut refused = Vec::new();
+    for (key, value) in labels {
+        if is_reserved(key) {
+            let problem = format!(
+                "in the 'kubernetes.io' and 'k8s.io' namespaces labels of --node-labels must begin \
+                 with an allowed prefix ({}) or be in the specifically allowed set ({})",
+                AGENTS.join(", "),
+                DEFAULT_LABELS.join(", "),
+            );
+            refused.push(refuse(key, &problem));
+        }
+        let problems = [names::qualified(key), names::label_value(value)];
+        let problems = problems.into_iter().flatten();
+        refused.extend(problems.map(|problem| refuse(key, problem)));
+    }
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(refused),
+    }
+}
+
+/// Whether a label belongs to Kubernetes, and is not one that an agent may give its node.
+fn is_reserved(key: &str) -> bool {
+    let Some((namespace, _)) = key.split_once('/') else {
+        return false;
+    };
+    let is_in = |domain: &&str| {
+        let rest = namespace.strip_suffix(*domain);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    ["kubernetes.io", "k8s.io"].iter().any(is_in)
+        && !AGENTS.iter().any(is_in)
+        && !DEFAULT_LABELS.contains(&key)
 }
 
 /// Reads `key=value:effect`, of which the value may be left out, separated by commas.

@@ -14,7 +14,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(7);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The labels that an agent keeps as they are at its start.
-const DEFAULT_LABELS: [&str; 11] = [
+pub(crate) const DEFAULT_LABELS: [&str; 11] = [
     "kubernetes.io/hostname",
     "topology.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/zone",

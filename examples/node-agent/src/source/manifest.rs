@@ -6,7 +6,6 @@
 
 mod defaults;
 mod error;
-mod names;
 mod references;
 mod validation;
 

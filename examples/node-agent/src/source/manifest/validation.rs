@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::source::manifest::{FieldError, ManifestError, names};
+use crate::names;
+use crate::source::manifest::{FieldError, ManifestError};
 
 mod container;
 mod probe;

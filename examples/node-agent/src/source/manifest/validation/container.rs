@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{Container, ResourceRequirements};
 use kubewright_quantity::Quantity;
 
-use crate::source::manifest::names;
+use crate::names;
 use crate::source::manifest::validation::{Problems, may_be_probed, probe};
 
 pub(super) fn check(

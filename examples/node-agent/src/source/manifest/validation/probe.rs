@@ -1,7 +1,7 @@
 use k8s_openapi::api::core::v1::{HTTPGetAction, LifecycleHandler, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::source::manifest::names;
+use crate::names;
 use crate::source::manifest::validation::Problems;
 
 /// A probe; one that `kills` has no use for successes beyond the first.

@@ -1,7 +1,7 @@
 //! The syntax of names.
 
 /// What is wrong with a DNS label.
-pub(super) fn label(name: &str) -> Option<&'static str> {
+pub(crate) fn label(name: &str) -> Option<&'static str> {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     if name.len() > 63 {
         Some("must be no more than 63 bytes")
@@ -16,7 +16,7 @@ pub(super) fn label(name: &str) -> Option<&'static str> {
 }
 
 /// What is wrong with a DNS subdomain: labels with dots in between.
-pub(super) fn subdomain(name: &str) -> Option<&'static str> {
+pub(crate) fn subdomain(name: &str) -> Option<&'static str> {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     if name.len() > 253 {
         Some("must be no more than 253 bytes")
@@ -31,7 +31,7 @@ pub(super) fn subdomain(name: &str) -> Option<&'static str> {
 }
 
 /// What is wrong with a uid. Directories are called by it, and it comes after a `_` there.
-pub(super) fn uid(uid: &str) -> Option<&'static str> {
+pub(crate) fn uid(uid: &str) -> Option<&'static str> {
     let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.');
     if uid.len() > 63 {
         Some("must be no more than 63 bytes")
@@ -46,7 +46,7 @@ pub(super) fn uid(uid: &str) -> Option<&'static str> {
 }
 
 /// What is wrong with the key of a label or annotation.
-pub(super) fn qualified(key: &str) -> Option<&'static str> {
+pub(crate) fn qualified(key: &str) -> Option<&'static str> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
@@ -69,7 +69,7 @@ pub(super) fn qualified(key: &str) -> Option<&'static str> {
 }
 
 /// What is wrong with the value of a label.
-pub(super) fn label_value(value: &str) -> Option<&'static str> {
+pub(crate) fn label_value(value: &str) -> Option<&'static str> {
     if value.len() > 63 {
         Some("must be no more than 63 bytes")
     } else if value.is_empty() || framed(value, in_label_value) {
@@ -83,7 +83,7 @@ pub(super) fn label_value(value: &str) -> Option<&'static str> {
 }
 
 /// What is wrong with the name of a port.
-pub(super) fn port(name: &str) -> Option<&'static str> {
+pub(crate) fn port(name: &str) -> Option<&'static str> {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     if name.len() > 15 {
         Some("must be no more than 15 characters")
@@ -101,7 +101,7 @@ pub(super) fn port(name: &str) -> Option<&'static str> {
 }
 
 /// What is wrong with the name of an environment variable.
-pub(super) fn variable(name: &str) -> Option<&'static str> {
+pub(crate) fn variable(name: &str) -> Option<&'static str> {
     if name.bytes().all(|c| matches!(c, b' '..=b'~') && c != b'=') {
         None
     } else {
