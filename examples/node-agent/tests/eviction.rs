@@ -230,6 +230,8 @@ struct Host {
 struct State {
     observations: Observations,
     usages: HashMap<PodUid, PodUsage>,
+    /// Nobody knows what pods use.
+    is_blind: bool,
     /// What there is after room was made.
     reclaimed: Option<Observations>,
     reclaims: usize,
@@ -245,6 +247,9 @@ impl EvictionHost for Host {
     async fn usages(&self, pods: &[Arc<Pod>]) -> Result<HashMap<PodUid, PodUsage>, EvictionError> {
         let names = pods.iter().filter_map(|pod| pod.metadata.name.clone());
         let mut state = self.state.lock();
+        if state.is_blind {
+            return Err(EvictionError::GivenUp);
+        }
         state.asked.push(names.collect());
         Ok(state.usages.clone())
     }
@@ -415,6 +420,28 @@ async fn disk_pressure_reclaims_first() {
     rig.host.state.lock().observations = seen(Signal::NodefsAvailable, 50 * MI);
     assert_eq!(rig.synchronize().await, ["large"]);
     assert_eq!(rig.host.state.lock().reclaims, 2);
+}
+
+/// It might be the wrong one.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_evicted_while_nobody_knows_who_uses_what() {
+    let limited = json!({"limits": {"ephemeral-storage": "1Mi"}});
+    for resources in [json!({}), limited] {
+        let (modest, greedy) = (pod("modest", &resources, 0), pod("greedy", &resources, 1));
+        let mut rig = rig(vec![modest, greedy.clone()]);
+        {
+            let mut state = rig.host.state.lock();
+            state.observations = seen(Signal::MemoryAvailable, 50 * MI);
+            state.usages = HashMap::from([(PodUid::of(&greedy), using(500 * MI, 0))]);
+            state.is_blind = true;
+        }
+        let error = rig.manager.synchronize().await.unwrap_err();
+        assert!(matches!(error, EvictionError::GivenUp), "{error}");
+        assert!(rig.killed.lock().is_empty());
+        assert!(rig.pressure.has(Pressure::Memory));
+        rig.host.state.lock().is_blind = false;
+        assert_eq!(rig.synchronize().await.len(), 1);
+    }
 }
 
 /// Nobody else goes as long as that pod may make the room.

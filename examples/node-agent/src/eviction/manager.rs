@@ -131,7 +131,8 @@ impl<H: EvictionHost> EvictionManager<H> {
     ///
     /// # Errors
     ///
-    /// If the node cannot be observed.
+    /// If the node cannot be observed, or nobody knows what pods use: then none is evicted that
+    /// others should have gone before.
     ///
     /// # Cancel safety
     ///
@@ -146,7 +147,7 @@ impl<H: EvictionHost> EvictionManager<H> {
             .retain(|uid, _| pods.iter().any(|pod| PodUid::of(pod) == *uid));
         pods.retain(|pod| !self.ending.contains_key(&PodUid::of(pod)));
 
-        let over_limits = self.evict_over_limits(&pods).await;
+        let over_limits = self.evict_over_limits(&pods).await?;
         let is_ending = |since: &Instant| now.duration_since(*since) < PATIENCE;
         let makes_room = !over_limits.is_empty() || self.ending.values().any(is_ending);
         let Some(met) = met.first().filter(|_| !makes_room) else {
@@ -165,27 +166,19 @@ impl<H: EvictionHost> EvictionManager<H> {
                 return Ok(Vec::new());
             }
         }
-        let usages = self.usages(&pods).await;
+        let usages = self.parts.host.usages(&pods).await?;
         rank(&mut pods, &usages, starved);
         Ok(self.evict_one(&pods, &usages, met).into_iter().collect())
     }
 
-    /// What pods use, by all of their files: nobody is to be asked who need not be.
-    async fn usages(&self, pods: &[Arc<Pod>]) -> HashMap<PodUid, PodUsage> {
-        self.parts.host.usages(pods).await.unwrap_or_else(|error| {
-            // Pods can be ranked without, if they must.
-            tracing::warn!(%error, "nobody knows what pods use");
-            HashMap::new()
-        })
-    }
-
-    async fn evict_over_limits(&mut self, pods: &[Arc<Pod>]) -> Vec<PodUid> {
+    async fn evict_over_limits(&mut self, pods: &[Arc<Pod>]) -> Result<Vec<PodUid>, EvictionError> {
         let limited = pods.iter().filter(|pod| has_local_storage_limit(pod));
         let limited: Vec<_> = limited.cloned().collect();
         if limited.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let usages = self.usages(&limited).await;
+        // All files of a pod are looked through: nobody is to be asked about who need not be.
+        let usages = self.parts.host.usages(&limited).await?;
         let mut evicted = Vec::new();
         for pod in &limited {
             let usage = usages.get(&PodUid::of(pod));
@@ -194,7 +187,7 @@ impl<H: EvictionHost> EvictionManager<H> {
                 evicted.extend(self.evict(pod, message, disruption));
             }
         }
-        evicted
+        Ok(evicted)
     }
 
     /// Evicts the first pod that can be.
