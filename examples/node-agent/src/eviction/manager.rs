@@ -39,7 +39,8 @@ pub fn is_evicted(pod: &Pod) -> bool {
 /// Ends a pod. It is told, and not waited for.
 pub type KillPod = Arc<dyn Fn(&Arc<Pod>, Kill) + Send + Sync>;
 
-/// Which pods could be evicted: those that have not ended and are not about to.
+/// Which pods are on the node: those that have not ended. Those that are about to, as a pod is that
+/// was evicted, are among them as long as they hold what they have.
 pub type ActivePods = Arc<dyn Fn() -> Vec<Arc<Pod>> + Send + Sync>;
 
 /// How pods are evicted.
