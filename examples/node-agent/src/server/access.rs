@@ -101,7 +101,10 @@ impl Access {
         config: &Config,
         reviews: Option<&ClusterReviews>,
     ) -> Result<Self, ServerError> {
-        let mut access = Self::new(&config.node_name).with_anonymous(config.anonymous_auth);
+        let mut access = Self::new(&config.node_name);
+        if config.anonymous_auth {
+            access = access.with_anonymous_clients();
+        }
         if let Some(ttl) = config.webhook_authentication {
             let reviews = reviews.ok_or(ServerError::NoClient("authentication"))?;
             access = access.with_token_reviews(reviews.clone(), ttl);
@@ -130,15 +133,10 @@ impl Access {
         self
     }
 
-    /// Whether clients need not say who they are: they are `system:anonymous` then.
-    fn with_anonymous(mut self, anonymous: bool) -> Self {
-        self.anonymous = anonymous;
-        self
-    }
-
     /// Clients need not say who they are: they are `system:anonymous` then.
-    pub fn with_anonymous_clients(self) -> Self {
-        self.with_anonymous(true)
+    pub fn with_anonymous_clients(mut self) -> Self {
+        self.anonymous = true;
+        self
     }
 
     /// Whoever is known may do everything.
