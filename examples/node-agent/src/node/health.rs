@@ -21,7 +21,6 @@ struct State {
     last_sync: Option<Instant>,
     runtime: Option<String>,
     network: Option<String>,
-    storage: Option<String>,
     checks: Vec<Check>,
 }
 
@@ -95,11 +94,6 @@ impl RuntimeHealth {
         RuntimeSync::Up
     }
 
-    /// Notes what is wrong with storage, or that nothing is any more.
-    pub fn set_storage_error(&self, error: Option<String>) {
-        self.state.lock().storage = error;
-    }
-
     /// What is wrong with the runtime: pods are not synced while something is.
     pub fn runtime_errors(&self, now: Instant) -> Vec<String> {
         let (mut errors, checks) = {
@@ -132,16 +126,10 @@ impl RuntimeHealth {
         self.state.lock().network.clone()
     }
 
-    /// What is wrong with storage.
-    pub fn storage_errors(&self) -> Option<String> {
-        self.state.lock().storage.clone()
-    }
-
     /// All that keeps the node from being ready.
     pub fn problems(&self, now: Instant) -> Vec<String> {
         let mut problems = self.runtime_errors(now);
         problems.extend(self.network_errors());
-        problems.extend(self.storage_errors());
         problems
     }
 }
@@ -159,7 +147,6 @@ impl std::fmt::Debug for RuntimeHealth {
             .field("last_sync", &state.last_sync)
             .field("runtime", &state.runtime)
             .field("network", &state.network)
-            .field("storage", &state.storage)
             .finish_non_exhaustive()
     }
 }
