@@ -58,6 +58,16 @@ impl Host {
     }
 }
 
+/// Waits until something is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let seen = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, seen).await.expect("it comes to be so");
+}
+
 #[tokio::test]
 async fn a_pod_runs_over_a_socket() {
     let mut host = Host::new();
@@ -175,9 +185,7 @@ async fn calls_and_streams_under_way_end_with_the_runtime() {
     host.fake.fault("RunPodSandbox", Fault::Delayed(hour));
     let fake = host.fake.clone();
     let interfere = async {
-        while fake.calls().last().unwrap().method != "RunPodSandbox" {
-            tokio::task::yield_now().await;
-        }
+        until(|| fake.calls().last().unwrap().method == "RunPodSandbox").await;
         host.stop().await;
     };
     let call = timeout(DEADLINE, runtime.run_pod_sandbox(sandbox("web"), ""));
@@ -233,12 +241,7 @@ async fn no_task_outlives_the_runtime_and_its_handles() {
     assert!(tasks() > 0);
     drop((events, runtime));
     host.stop().await;
-    let ended = async {
-        while tasks() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(DEADLINE, ended).await.unwrap();
+    until(|| tasks() == 0).await;
 }
 
 #[tokio::test]
@@ -246,10 +249,18 @@ async fn what_a_server_does_for_one_who_left_ends() {
     let mut host = Host::new();
     host.start().await;
     let runtime = host.connect().await.unwrap();
-    let second = Duration::from_secs(1);
-    host.fake.fault("RunPodSandbox", Fault::Delayed(second));
-    let call = runtime.run_pod_sandbox(sandbox("web"), "");
-    timeout(second / 4, call).await.unwrap_err();
-    tokio::time::sleep(second).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let idle = tasks();
+    let hour = Duration::from_secs(3600);
+    host.fake.fault("RunPodSandbox", Fault::Delayed(hour));
+    let under_way = until(|| {
+        let calls = host.fake.calls();
+        calls.last().unwrap().method == "RunPodSandbox"
+    });
+    tokio::select! {
+        answer = runtime.run_pod_sandbox(sandbox("web"), "") => panic!("{answer:?}"),
+        () = under_way => assert!(tasks() > idle),
+    }
+    until(|| tasks() == idle).await;
     assert!(host.fake.sandboxes().is_empty());
 }
