@@ -18,9 +18,27 @@ pub(crate) struct Program {
     root_dir: PathBuf,
 }
 
+/// A directory for a playground; what still runs in it ends with it, however the test does.
+pub(crate) struct Parent(TempDir);
+
+impl Parent {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        for process in processes_of(self.path()) {
+            // It may just have ended.
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+}
+
 /// A directory for a playground, and one that it may make its files in.
-pub(crate) fn directory() -> (TempDir, PathBuf) {
-    let parent = tempfile::tempdir().unwrap();
+pub(crate) fn directory() -> (Parent, PathBuf) {
+    let parent = Parent(tempfile::tempdir().unwrap());
     let root_dir = parent.path().canonicalize().unwrap().join("playground");
     (parent, root_dir)
 }
@@ -32,6 +50,8 @@ impl Program {
             .arg(root_dir)
             // Somebody may have the usual one on all addresses.
             .args(["--pod-port", "0"])
+            // Nobody reads it here; who looks for a cause does.
+            .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
