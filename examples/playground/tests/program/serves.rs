@@ -1,6 +1,6 @@
 //! What other processes see of it.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -20,29 +20,40 @@ async fn client_by(path: &Path) -> Client {
     Client::try_from(config.unwrap()).unwrap()
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
     let any = TcpListener::bind("127.0.0.1:0").unwrap();
-    any.local_addr().unwrap().port()
+    any.local_addr().unwrap()
+}
+
+/// A playground that serves at addresses that it was told, of the API server and of the agent, and
+/// the line that it begins with.
+async fn serving(root_dir: &Path) -> (Program, String, [SocketAddr; 2]) {
+    loop {
+        let addresses = [free_address(), free_address()];
+        let [listen, node_listen] = addresses.map(|it| it.to_string());
+        let arguments = [
+            "--serve",
+            "--listen",
+            &listen,
+            "--node-listen",
+            &node_listen,
+        ];
+        let mut program = Program::start(root_dir, &arguments);
+        let first = program.line().await;
+        if !first.starts_with("FAILED") {
+            return (program, first, addresses);
+        }
+        // Somebody else may have come to have one of them since.
+        assert!(first.contains("in use"), "{first}");
+        program.end().await;
+    }
 }
 
 #[tokio::test]
 async fn it_serves_at_the_ports_it_is_told_until_it_is_told_to_stop() {
     let (_parent, root_dir) = directory();
-    let (port, node_port) = (free_port(), free_port());
-    let (listen, node_listen) = (
-        format!("127.0.0.1:{port}"),
-        format!("127.0.0.1:{node_port}"),
-    );
-    let arguments = [
-        "--serve",
-        "--listen",
-        &listen,
-        "--node-listen",
-        &node_listen,
-    ];
-    let mut program = Program::start(&root_dir, &arguments);
-    let first = program.line().await;
+    let (mut program, first, [listen, node_listen]) = serving(&root_dir).await;
     assert!(first.contains(&format!("https://{listen};")), "{first}");
     program.line_that_begins("OK").await;
     let kubeconfig = program.kubeconfig();
@@ -57,7 +68,7 @@ async fn it_serves_at_the_ports_it_is_told_until_it_is_told_to_stop() {
     let nodes: Api<Node> = Api::all(client.clone());
     let status = nodes.get("playground").await.unwrap().status.unwrap();
     let endpoint = status.daemon_endpoints.unwrap().kubelet_endpoint.unwrap();
-    assert_eq!(endpoint.port, i32::from(node_port));
+    assert_eq!(endpoint.port, i32::from(node_listen.port()));
 
     let pods: Api<Pod> = Api::default_namespaced(client.clone());
     let listed = pods.list(&ListParams::default()).await.unwrap();
