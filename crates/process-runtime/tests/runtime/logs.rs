@@ -1,9 +1,8 @@
 //! The logs of containers, in CRI's format.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::support::{DEADLINE, Host, container, until};
 
@@ -80,17 +79,15 @@ async fn a_hundred_megabytes_are_logged_without_loss() {
     let host = Host::start().await;
     let sandbox = host.sandbox("web").await;
     let text = "x".repeat(LINE - 1);
-    let start = Instant::now();
     let script = format!("yes {text} | head -n {LINES}");
     let id = host.run(&sandbox, "app", &script).await;
-    assert_eq!(host.exited(&id).await.exit_code, 0);
-    let took = start.elapsed();
+    // As long as a machine may take that does much else, with programs that are not optimised.
+    let status = host.exited_within(4 * DEADLINE, &id).await;
+    assert_eq!(status.exit_code, 0);
     let log = host.log("web", "app");
     assert_eq!(log.lines().count(), LINES);
     let whole = format!(" stdout F {text}");
     assert!(log.lines().all(|line| line.ends_with(&whole)));
-    assert!(took < Duration::from_secs(20), "{took:?}");
-    println!("100 MB in {took:?}");
     host.end().await;
 }
 

@@ -130,6 +130,10 @@ impl Host {
     }
 
     pub(crate) async fn exited(&self, id: &str) -> v1::ContainerStatus {
+        self.exited_within(DEADLINE, id).await
+    }
+
+    pub(crate) async fn exited_within(&self, limit: Duration, id: &str) -> v1::ContainerStatus {
         let start = Instant::now();
         loop {
             let status = self.status(id).await;
@@ -137,7 +141,7 @@ impl Host {
                 return status;
             }
             assert!(
-                start.elapsed() < DEADLINE,
+                start.elapsed() < limit,
                 "the container does not end: {status:?}"
             );
             sleep(Duration::from_millis(2)).await;
