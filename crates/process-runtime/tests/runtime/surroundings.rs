@@ -1,6 +1,7 @@
 //! What containers find: addresses, images, mounts, environment, and what they are refused.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, TcpListener};
 
 use kubewright_cri::{Code, Error, v1};
 use kubewright_process_runtime::ImageRecord;
@@ -84,14 +85,15 @@ async fn each_sandbox_has_an_address_of_its_own() {
 #[tokio::test]
 async fn two_pods_listen_on_one_port() {
     let host = Host::start().await;
+    let mut addresses = Vec::new();
     for pod in ["one", "two"] {
         let sandbox = host.sandbox(pod).await;
-        let address: std::net::IpAddr = address(&host, &sandbox).await.parse().unwrap();
-        assert!(address.is_loopback());
-        // Held until the end of the test.
-        let listener = std::net::TcpListener::bind((address, 18080)).unwrap();
-        std::mem::forget(listener);
+        addresses.push(address(&host, &sandbox).await.parse::<IpAddr>().unwrap());
     }
+    assert!(addresses.iter().all(IpAddr::is_loopback));
+    let one = TcpListener::bind((addresses[0], 0)).unwrap();
+    let port = one.local_addr().unwrap().port();
+    let _two = TcpListener::bind((addresses[1], port)).unwrap();
     host.end().await;
 }
 
