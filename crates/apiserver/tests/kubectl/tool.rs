@@ -29,7 +29,8 @@ pub(crate) struct Done {
 }
 
 impl Kubectl {
-    /// A server and kubectl; `None`, and a loud word about it, where there is no kubectl.
+    /// A server and kubectl; `None`, and a loud word about it, where there is no kubectl and
+    /// `KUBEWRIGHT_KUBECTL` is not `required`.
     pub(crate) async fn start() -> Option<Self> {
         let version = Command::new("kubectl")
             .args(["version", "--client", "--output", "json"])
@@ -39,7 +40,7 @@ impl Kubectl {
             .ok()
             .and_then(|output| serde_json::from_slice(&output.stdout).ok());
         let Some(version) = version else {
-            tell("NOT RUN: kubectl was not found; this test drives it and did not happen");
+            do_without("kubectl was not found; this test drives it and did not happen");
             return None;
         };
         let version = version["clientVersion"]["gitVersion"]
@@ -50,8 +51,8 @@ impl Kubectl {
             .nth(1)
             .and_then(|minor| minor.parse::<u32>().ok());
         if minor.is_none_or(|minor| minor < OLDEST) {
-            tell(&format!(
-                "NOT RUN: kubectl {version} is older than 1.{OLDEST}; this test did not happen"
+            do_without(&format!(
+                "kubectl {version} is older than 1.{OLDEST}; this test did not happen"
             ));
             return None;
         }
@@ -136,6 +137,13 @@ fn words(line: &str) -> Vec<String> {
         }
     }
     words
+}
+
+/// Says loudly that a test is not run, or fails if it has to be.
+fn do_without(why: &str) {
+    let is_required = std::env::var("KUBEWRIGHT_KUBECTL").is_ok_and(|it| it == "required");
+    assert!(!is_required, "{why}, and kubectl is required");
+    tell(&format!("NOT RUN: {why}"));
 }
 
 /// Writes past the test harness, which keeps what passing tests print to itself.

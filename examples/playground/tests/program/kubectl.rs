@@ -87,11 +87,15 @@ impl Kubectl {
     }
 }
 
+/// Whether there is one; where `KUBEWRIGHT_KUBECTL` is `required` there has to be.
 async fn is_there() -> bool {
     let version = Command::new("kubectl")
         .args(["version", "--client"])
         .output();
-    version.await.is_ok_and(|output| output.status.success())
+    let is_there = version.await.is_ok_and(|output| output.status.success());
+    let is_required = std::env::var("KUBEWRIGHT_KUBECTL").is_ok_and(|it| it == "required");
+    assert!(is_there || !is_required, "kubectl is required");
+    is_there
 }
 
 #[tokio::test]
