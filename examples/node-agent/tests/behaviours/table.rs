@@ -112,7 +112,7 @@ fn document() -> String {
         "# The behaviours of the node agent\n\n\
          The end-to-end tests of Kubernetes 1.36 that a node passes, in the order in which an agent \
          comes to have them, as tests of this one.\n\
-         The numbers are those of the list that the agent was built by; several tests may belong to one.\n\
+         Tests that belong together share a number.\n\
          On the process runtime {} of 57 numbers are shown, by `cargo test -p node-agent --test behaviours`; on \
          containerd {} of 57, by `cargo test -p node-agent --test behaviours-containerd`, which needs root and \
          the packages that `crates/containerd` names.\n\n\
