@@ -261,7 +261,7 @@ impl Rig {
 /// Answers to `TestGarbageCollectBelowLowThreshold`.
 #[tokio::test(start_paused = true)]
 async fn garbage_collect_below_low_threshold() {
-    let mut rig = rig(&["a", "b"], 400, None);
+    let rig = rig(&["a", "b"], 400, None);
     rig.collector.collect().await.unwrap();
     assert_eq!(rig.removed(), <[&str; 0]>::default());
 }
@@ -328,7 +328,7 @@ async fn garbage_collect_not_enough_freed() {
 /// Answers to `TestGarbageCollectImageNotOldEnough`.
 #[tokio::test(start_paused = true)]
 async fn garbage_collect_image_not_old_enough() {
-    let mut rig = rig(&[], 0, None);
+    let rig = rig(&[], 0, None);
     rig.collector.collect().await.unwrap_err();
     rig.host.state.lock().images = vec![image("young", 450)];
     rig.collector.collect().await.unwrap_err();
@@ -342,7 +342,7 @@ async fn garbage_collect_image_not_old_enough() {
 
 #[tokio::test(start_paused = true)]
 async fn an_image_that_cannot_be_removed_is_told_of_and_others_go() {
-    let mut rig = rig(&["a", "b"], 0, None);
+    let rig = rig(&["a", "b"], 0, None);
     rig.host.state.lock().stuck = in_use(&["a"]);
     let error = rig.collector.collect().await.unwrap_err().to_string();
     let expected =
@@ -354,16 +354,34 @@ async fn an_image_that_cannot_be_removed_is_told_of_and_others_go() {
 /// Answers to `TestDeleteUnusedImagesRemoveAllUnusedImages`.
 #[tokio::test(start_paused = true)]
 async fn delete_unused_images_remove_all_unused_images() {
-    let mut rig = rig(&["a", "b", "c"], 1000, None);
+    let rig = rig(&["a", "b", "c"], 1000, None);
     rig.host.state.lock().in_use = in_use(&["b"]);
     assert_eq!(rig.collector.remove_unused().await.unwrap(), 900);
     assert_eq!(rig.removed(), ["a", "c"]);
 }
 
+/// However little room there is, an image that was just pulled is there for the container that wants
+/// it; and its age is known from the looks of all clones.
+#[tokio::test(start_paused = true)]
+async fn delete_unused_images_leaves_young_ones() {
+    let rig = rig(&["old"], 1000, None);
+    let periodic = rig.collector.clone();
+    periodic.collect().await.unwrap();
+    rig.host.state.lock().images.push(image("young", 450));
+    assert_eq!(rig.collector.remove_unused().await.unwrap(), 450);
+    advance(Duration::from_secs(59)).await;
+    periodic.collect().await.unwrap();
+    assert_eq!(rig.collector.remove_unused().await.unwrap(), 0);
+    assert_eq!(rig.removed(), ["old"]);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(rig.collector.remove_unused().await.unwrap(), 450);
+    assert_eq!(rig.removed(), ["old", "young"]);
+}
+
 /// Old images go though there is room, and not before the agent is as old.
 #[tokio::test(start_paused = true)]
 async fn old_images_go_though_there_is_room() {
-    let mut rig = rig(&["a", "b"], 1000, Some(Duration::from_secs(600)));
+    let rig = rig(&["a", "b"], 1000, Some(Duration::from_secs(600)));
     rig.host.state.lock().in_use = in_use(&["b"]);
     rig.collector.collect().await.unwrap();
     advance(Duration::from_secs(600)).await;

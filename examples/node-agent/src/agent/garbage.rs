@@ -110,13 +110,10 @@ pub(super) fn start(
     };
     let images = CriImages::new(parts.images.clone(), parts.runtime.clone());
     let node = node_reference(&config.node_name);
-    let image_gc = || {
-        let events = parts.events.clone();
-        ImageGc::new(images.clone(), policy, events, node.clone())
-    };
-    let periodic = image_gc()?.every(options.image_gc_period);
-    tasks.spawn(periodic.run(stop.clone()));
-    tasks.spawn(evict(handler, ended, image_gc()?, stop.clone()));
+    let images = ImageGc::new(images, policy, parts.events.clone(), node)?;
+    let images = images.every(options.image_gc_period);
+    tasks.spawn(images.clone().run(stop.clone()));
+    tasks.spawn(evict(handler, ended, images, stop.clone()));
 
     let policy = RotationPolicy {
         max_size: config.container_log_max_size,
@@ -138,14 +135,13 @@ fn evict(
 ) -> impl Future<Output = ()> + Send + use<> {
     let parts = &handler.parts;
     let config = &parts.config;
-    let images = Arc::new(tokio::sync::Mutex::new(images));
     let reclaim: Reclaim = Arc::new(move |_| {
         let (containers, images) = (containers.clone(), images.clone());
         Box::pin(async move {
             if let Err(error) = containers.collect(Reach::Ended).await {
                 tracing::warn!(%error, "dead containers are not collected");
             }
-            if let Err(error) = images.lock().await.remove_unused().await {
+            if let Err(error) = images.remove_unused().await {
                 tracing::warn!(%error, "unused images are not removed");
             }
         })

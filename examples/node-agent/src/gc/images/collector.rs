@@ -1,8 +1,11 @@
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kubewright_cri::Error;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -13,14 +16,20 @@ use crate::event::EventRecorder;
 /// How often images are collected, if nothing else is said.
 const PERIOD: Duration = Duration::from_secs(300);
 
-/// Removes images that nobody uses, when the disk is full or they are old.
+/// Removes images that nobody uses, when the disk is full or they are old. Cheap to clone; clones
+/// share what they know of images, and collect one at a time.
 ///
 /// Answers to `imageGCManager` of Kubernetes 1.36.
-#[derive(Debug)]
 pub struct ImageGc<H> {
+    collector: Arc<Mutex<Collector<H>>>,
+    period: Duration,
+}
+
+/// What collects, by what it remembers of images.
+#[derive(Debug)]
+struct Collector<H> {
     host: H,
     policy: ImageGcPolicy,
-    period: Duration,
     records: ImageRecords,
     events: EventRecorder,
     node: ObjectReference,
@@ -87,14 +96,17 @@ impl<H: ImageHost> ImageGc<H> {
         node: ObjectReference,
     ) -> Result<Self, InvalidPolicy> {
         policy.check()?;
-        Ok(Self {
+        let collector = Collector {
             host,
             policy,
-            period: PERIOD,
             records: ImageRecords::default(),
             events,
             node,
             began_at: None,
+        };
+        Ok(Self {
+            collector: Arc::new(Mutex::new(collector)),
+            period: PERIOD,
         })
     }
 
@@ -115,7 +127,7 @@ impl<H: ImageHost> ImageGc<H> {
     /// # Cancel safety
     ///
     /// Dropping the future stops between two removals, or gives up the answer to one.
-    pub async fn run(mut self, token: CancellationToken) {
+    pub async fn run(self, token: CancellationToken) {
         let work = async {
             let mut ticks = interval(self.period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -128,8 +140,11 @@ impl<H: ImageHost> ImageGc<H> {
                 };
                 tracing::warn!(%error, "images were not collected as they should");
                 if has_failed {
-                    self.events
-                        .warning(&self.node, "ImageGCFailed", error.to_string());
+                    let collector = self.collector.lock().await;
+                    let node = &collector.node;
+                    collector
+                        .events
+                        .warning(node, "ImageGCFailed", error.to_string());
                 }
                 has_failed = true;
             }
@@ -146,7 +161,29 @@ impl<H: ImageHost> ImageGc<H> {
     /// # Cancel safety
     ///
     /// Dropping the future stops between two removals, or gives up the answer to one.
-    pub async fn collect(&mut self) -> Result<(), ImageGcError> {
+    pub async fn collect(&self) -> Result<(), ImageGcError> {
+        self.collector.lock().await.collect().await
+    }
+
+    /// Removes all images that nobody uses and that are as old as the policy asks for: there is no
+    /// room at all. Returns how many bytes that frees.
+    ///
+    /// Answers to `DeleteUnusedImages`.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime fails; images that cannot be removed are told of together.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`collect`](Self::collect).
+    pub async fn remove_unused(&self) -> Result<u64, ImageGcError> {
+        self.collector.lock().await.remove_unused().await
+    }
+}
+
+impl<H: ImageHost> Collector<H> {
+    async fn collect(&mut self) -> Result<(), ImageGcError> {
         let now = Instant::now();
         let began_at = *self.began_at.get_or_insert(now);
         self.detect(now).await?;
@@ -170,7 +207,8 @@ impl<H: ImageHost> ImageGc<H> {
         let Some(wanted) = self.policy.to_free(usage.capacity, usage.available) else {
             return Ok(());
         };
-        let freed = self.free(wanted, now).await?;
+        let images = self.records.unused(self.policy.min_age, now);
+        let freed = self.remove_until(wanted, images).await?;
         if freed < wanted {
             let error = ImageGcError::NotEnough { wanted, freed };
             self.events
@@ -180,19 +218,10 @@ impl<H: ImageHost> ImageGc<H> {
         Ok(())
     }
 
-    /// Removes all images that nobody uses, however young: there is no room at all.
-    ///
-    /// # Errors
-    ///
-    /// If the runtime fails; images that cannot be removed are told of together.
-    ///
-    /// # Cancel safety
-    ///
-    /// As of [`collect`](Self::collect).
-    pub async fn remove_unused(&mut self) -> Result<u64, ImageGcError> {
+    async fn remove_unused(&mut self) -> Result<u64, ImageGcError> {
         let now = Instant::now();
         self.detect(now).await?;
-        let images = self.records.unused(Duration::ZERO, now);
+        let images = self.records.unused(self.policy.min_age, now);
         self.remove_until(u64::MAX, images).await
     }
 
@@ -201,11 +230,6 @@ impl<H: ImageHost> ImageGc<H> {
         let in_use = self.host.in_use().await?;
         self.records.detect(&images, &in_use, now);
         Ok(())
-    }
-
-    async fn free(&mut self, wanted: u64, now: Instant) -> Result<u64, ImageGcError> {
-        let images = self.records.unused(self.policy.min_age, now);
-        self.remove_until(wanted, images).await
     }
 
     async fn remove_until(
@@ -240,5 +264,22 @@ impl<H: ImageHost> ImageGc<H> {
         self.records.remove(&image.id);
         tracing::info!(image = image.id, size = image.size, "an image was removed");
         Ok(())
+    }
+}
+
+impl<H> Clone for ImageGc<H> {
+    fn clone(&self) -> Self {
+        Self {
+            collector: Arc::clone(&self.collector),
+            period: self.period,
+        }
+    }
+}
+
+impl<H> fmt::Debug for ImageGc<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageGc")
+            .field("period", &self.period)
+            .finish_non_exhaustive()
     }
 }
