@@ -27,6 +27,7 @@ mod stats;
 mod streaming;
 mod tasks;
 mod tls;
+mod tunnel;
 
 pub use access::{
     Access, AccessReviewer, Attributes, ClusterReviews, Refusal, ReviewError, SharedToken,

@@ -1,4 +1,6 @@
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::io;
@@ -12,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,9 +28,10 @@ use crate::server::User;
 use crate::server::answer::Answer;
 use crate::server::tasks::Tasks;
 use crate::server::tls::client_of;
+use crate::server::tunnel::Tunnel;
 use requests::Requests;
 
-/// How many connections are open at a time. More wait in the system's backlog.
+/// How many connections are open at a time, streams among them. More wait in the system's backlog.
 const CONNECTIONS: usize = 1000;
 /// How long a client may take for the handshake, and for the head of each request. One that sends
 /// none at all is not to take the place of another either.
@@ -44,6 +48,7 @@ pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
+    places: Arc<Semaphore>,
 }
 
 /// What answers requests.
@@ -63,6 +68,7 @@ impl Listener {
             address: socket.local_addr()?,
             socket,
             tls,
+            places: Arc::new(Semaphore::new(CONNECTIONS)),
         })
     }
 
@@ -75,11 +81,10 @@ impl Listener {
     ///
     /// Dropping the future closes all of them at once.
     pub(super) async fn serve<S: Service>(self, service: Arc<S>, token: CancellationToken) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
         let accepting = async {
             loop {
-                let place = Arc::clone(&places).acquire_owned().await;
+                let place = Arc::clone(&self.places).acquire_owned().await;
                 let socket = accept(&self.socket).await;
                 while connections.try_join_next().is_some() {}
                 let conversation = converse(
@@ -152,14 +157,16 @@ async fn serve<S: Service>(
 ) {
     let client = Arc::new(client);
     let requests = Arc::new(Requests::new());
+    let tunnel = Arc::new(Mutex::new(None));
     let respond = service_fn({
-        let requests = Arc::clone(&requests);
+        let (requests, tunnel) = (Arc::clone(&requests), Arc::clone(&tunnel));
         move |request| {
             let (service, client) = (Arc::clone(&service), Arc::clone(&client));
-            let requests = Arc::clone(&requests);
+            let (requests, tunnel) = (Arc::clone(&requests), Arc::clone(&tunnel));
             async move {
                 let _under_way = requests.begin();
-                let answer = service.answer(request, Option::as_ref(&client)).await;
+                let mut answer = service.answer(request, Option::as_ref(&client)).await;
+                *tunnel.lock() = answer.extensions_mut().remove::<Tunnel>();
                 Ok::<_, Infallible>(answer)
             }
         }
@@ -180,12 +187,10 @@ async fn serve<S: Service>(
     let (mut is_new, mut stopping) = (true, false);
     loop {
         tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                return;
-            }
+            ended = connection.as_mut() => match ended {
+                Ok(()) => break,
+                Err(error) => return tracing::debug!(%error, "a connection ended early"),
+            },
             () = token.cancelled(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
@@ -202,5 +207,10 @@ async fn serve<S: Service>(
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+    // The answer to its last request made it a stream: an HTTP/1.1 connection, since no other ends so.
+    let tunnel = tunnel.lock().take();
+    if let Some(tunnel) = tunnel {
+        token.run_until_cancelled(tunnel.run()).await;
     }
 }

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
-/// Tasks that end with the last handle to them: those of one connection, or the streams of a server.
+/// Tasks that end with the last handle to them: those of one connection, or the connections of a
+/// server to the runtime.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tasks {
     running: Arc<Mutex<JoinSet<()>>>,
