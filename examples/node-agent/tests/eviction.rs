@@ -7,6 +7,7 @@
 )]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use node_agent::config::Threshold;
 use node_agent::event::{EventReceiver, EventRecorder, node_reference};
 use node_agent::eviction::{
     ContainerUsage, EvictionEngine, EvictionError, EvictionHost, EvictionManager, EvictionOptions,
-    EvictionParts, MetThreshold, NodeHost, Observation, Observations, PodUsage, Signal, Starved,
-    eviction_message, local_storage_excess, rank,
+    EvictionParts, MetThreshold, NodeHost, Observation, Observations, PodUsage, Reclaim, Signal,
+    Starved, eviction_message, local_storage_excess, rank,
 };
-use node_agent::node::{NodePressure, Pressure};
+use node_agent::node::{MachineInfo, NodePressure, Pressure};
 use node_agent::pod::PodUid;
 use node_agent::worker::{Kill, KillCause};
 use parking_lot::Mutex;
@@ -507,9 +508,23 @@ async fn this_node_can_be_observed() {
     let runtime = Runtime::in_process(FakeRuntime::default());
     let root = tempfile::tempdir().unwrap();
     let path = root.path().to_owned();
-    let reclaim = Arc::new(|_| std::future::ready(()).boxed());
-    let host = NodeHost::new(runtime.clone(), runtime, path.clone(), path, reclaim);
-    let observations = host.observe().await.unwrap();
+    let reclaim: Reclaim = Arc::new(|_| std::future::ready(()).boxed());
+    let machine = MachineInfo::read(Path::new("/")).unwrap();
+    let host = |machine: &MachineInfo| {
+        let (runtime, path, reclaim) = (runtime.clone(), path.clone(), reclaim.clone());
+        NodeHost::new(
+            runtime.clone(),
+            runtime,
+            machine,
+            path.clone(),
+            path,
+            reclaim,
+        )
+    };
+    let observations = host(&machine).observe().await.unwrap();
+    let capacity = |signal| observations[&signal].capacity;
+    assert_eq!(capacity(Signal::MemoryAvailable), machine.memory);
+    assert_eq!(Some(capacity(Signal::PidAvailable)), machine.max_pids);
     for signal in [
         Signal::MemoryAvailable,
         Signal::NodefsAvailable,
@@ -521,4 +536,9 @@ async fn this_node_can_be_observed() {
             "{seen:?}"
         );
     }
+    // A kernel that does not tell how many processes there can be is not judged by it.
+    let mut silent = machine;
+    silent.max_pids = None;
+    let observations = host(&silent).observe().await.unwrap();
+    assert!(!observations.contains_key(&Signal::PidAvailable));
 }

@@ -19,7 +19,7 @@ use crate::config::{Config, Gate};
 use crate::event::{EventRecorder, event_writer, node_reference, pod_reference};
 use crate::mirror::MirrorClient;
 use crate::node::{
-    NodeFacts, NodePressure, NodeWatch, Observation, RuntimeHealth, capacity, filesystem_capacity,
+    FileSystem, NodeFacts, NodePressure, NodeWatch, Observation, RuntimeHealth, capacity,
     initial_node,
 };
 use crate::objects::{ObjectStore, ObjectStoreDriver, ObjectStoreOptions};
@@ -109,12 +109,11 @@ impl Agent {
             })
             .transpose()?;
         let facts = NodeFacts::of(&config, machine, node_ip);
-        let storage =
-            filesystem_capacity(&config.root_dir).or_else(|_| filesystem_capacity("/".as_ref()));
+        let disk = FileSystem::of(&config.root_dir).or_else(|_| FileSystem::of("/".as_ref()));
         let observation = Observation {
             images: Vec::new(),
             runtime_version: None,
-            storage: storage.ok(),
+            storage: disk.ok().map(|disk| disk.capacity),
             pressures: Vec::new(),
             problems: Vec::new(),
         };

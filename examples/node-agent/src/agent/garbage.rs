@@ -19,6 +19,7 @@ use crate::gc::{
     ImageGcPolicy, InvalidPolicy, LogDirectories, PodStates, Reach,
 };
 use crate::log::{LogRotation, RotationPolicy};
+use crate::node::MachineInfo;
 use crate::pod::PodUid;
 use crate::runtime::{ContainerId, RuntimeManager};
 use crate::status::StatusManager;
@@ -62,6 +63,7 @@ impl Deletions {
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
     handler: &Arc<Handler>,
+    machine: &MachineInfo,
     mut deletions: mpsc::Receiver<ContainerId>,
     options: &AgentOptions,
     stop: &CancellationToken,
@@ -113,7 +115,7 @@ pub(super) fn start(
     let images = ImageGc::new(images, policy, parts.events.clone(), node)?;
     let images = images.every(options.image_gc_period);
     tasks.spawn(images.clone().run(stop.clone()));
-    tasks.spawn(evict(handler, ended, images, stop.clone()));
+    tasks.spawn(evict(handler, machine, ended, images, stop.clone()));
 
     let policy = RotationPolicy {
         max_size: config.container_log_max_size,
@@ -129,6 +131,7 @@ pub(super) fn start(
 /// Evicts pods before the node runs out of something; what ended goes first, and images.
 fn evict(
     handler: &Arc<Handler>,
+    machine: &MachineInfo,
     containers: ContainerGc<RuntimeManager, UseOfPods>,
     images: ImageGc<CriImages<RuntimeManager>>,
     stop: CancellationToken,
@@ -149,6 +152,7 @@ fn evict(
     let host = NodeHost::new(
         parts.runtime.runtime().clone(),
         parts.images.clone(),
+        machine,
         config.root_dir.clone(),
         config.pod_logs_dir.clone(),
         reclaim,

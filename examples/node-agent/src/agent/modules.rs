@@ -74,7 +74,7 @@ impl Agent {
             let mut reporter = NodeReporter::new(
                 clients.main.clone(),
                 clients.heartbeat.clone(),
-                self.facts,
+                self.facts.clone(),
                 observer,
                 parts.events.clone(),
                 config,
@@ -110,6 +110,7 @@ impl Agent {
         super::garbage::start(
             &mut tasks,
             &self.handler,
+            &self.facts.machine,
             self.drivers.deletions,
             &self.options,
             &stop,

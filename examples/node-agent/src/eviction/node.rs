@@ -11,6 +11,7 @@ use kubewright_cri::v1::ContainerStats;
 use super::{
     ContainerUsage, EvictionError, EvictionHost, Observation, Observations, PodUsage, Signal,
 };
+use crate::node::{FileSystem, MachineInfo};
 use crate::pod::{PodName, PodUid};
 use crate::runtime::PodRecord;
 use crate::volume::{PodDirectories, VolumePlugin, disk_usage};
@@ -18,21 +19,25 @@ use crate::volume::{PodDirectories, VolumePlugin, disk_usage};
 /// What makes room without ending a pod.
 pub type Reclaim = Arc<dyn Fn(Signal) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// This node: its memory by `/proc`, its disks by `statvfs`, its containers by the runtime.
+/// This node: its memory and its processes by `/proc`, its disks by `statvfs`, its containers by the runtime.
 #[derive(Clone)]
 pub struct NodeHost {
     runtime: Runtime,
     images: Runtime,
+    memory: u64,
+    max_pids: Option<u64>,
     root_dir: PathBuf,
     pod_logs_dir: PathBuf,
     reclaim: Reclaim,
 }
 
 impl NodeHost {
-    /// A node with these runtime and image service, whose agent has these directories.
+    /// A node with these runtime and image service, on this machine, whose agent has these
+    /// directories.
     pub fn new(
         runtime: Runtime,
         images: Runtime,
+        machine: &MachineInfo,
         root_dir: PathBuf,
         pod_logs_dir: PathBuf,
         reclaim: Reclaim,
@@ -40,6 +45,8 @@ impl NodeHost {
         Self {
             runtime,
             images,
+            memory: machine.memory,
+            max_pids: machine.max_pids,
             root_dir,
             pod_logs_dir,
             reclaim,
@@ -61,10 +68,13 @@ impl EvictionHost for NodeHost {
             .filter(|path| !path.is_empty())
             .map(PathBuf::from);
         let root = self.root_dir.clone();
+        let (memory, max_pids) = (self.memory, self.max_pids);
         blocking(move || {
             let mut observations = Observations::new();
-            observations.insert(Signal::MemoryAvailable, memory()?);
-            observations.insert(Signal::PidAvailable, pids()?);
+            observations.insert(Signal::MemoryAvailable, of_memory(memory)?);
+            if let Some(max) = max_pids {
+                observations.insert(Signal::PidAvailable, of_pids(max)?);
+            }
             let (bytes, inodes) = disk(&root)?;
             observations.insert(Signal::NodefsAvailable, bytes);
             observations.insert(Signal::NodefsInodesFree, inodes);
@@ -148,41 +158,36 @@ fn add_files(pod: &Pod, usage: &mut PodUsage, root: &Path, logs: &Path) {
     }
 }
 
-fn memory() -> Result<Observation, EvictionError> {
+fn of_memory(capacity: u64) -> Result<Observation, EvictionError> {
     const PATH: &str = "/proc/meminfo";
+    const FIELD: &str = "MemAvailable";
     let text = read(PATH)?;
-    let field = |name: &'static str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let number = line.and_then(|line| line.trim_start_matches(':').split_whitespace().next());
-        let kibibytes: Option<u64> = number.and_then(|number| number.parse().ok());
-        kibibytes
-            .map(|kibibytes| kibibytes * 1024)
-            .ok_or(EvictionError::Incomplete {
-                path: PATH,
-                what: name,
-            })
-    };
+    let line = text.lines().find_map(|line| line.strip_prefix(FIELD));
+    let number = line.and_then(|line| line.trim_start_matches(':').split_whitespace().next());
+    let kibibytes: Option<u64> = number.and_then(|number| number.parse().ok());
+    let available = kibibytes.ok_or(EvictionError::Incomplete {
+        path: PATH,
+        what: FIELD,
+    })?;
     Ok(Observation {
-        capacity: field("MemTotal")?,
-        available: field("MemAvailable")?,
+        capacity,
+        available: available.saturating_mul(1024),
     })
 }
 
-fn pids() -> Result<Observation, EvictionError> {
-    const MAX: &str = "/proc/sys/kernel/pid_max";
-    const LOAD: &str = "/proc/loadavg";
-    let incomplete = |path, what| EvictionError::Incomplete { path, what };
-    let capacity: u64 = read(MAX)?
-        .trim()
-        .parse()
-        .map_err(|_| incomplete(MAX, "number"))?;
-    let load = read(LOAD)?;
+fn of_pids(capacity: u64) -> Result<Observation, EvictionError> {
+    const PATH: &str = "/proc/loadavg";
+    let load = read(PATH)?;
     // As in `0.00 0.01 0.05 1/234 5678`: of 234 threads one runs.
     let threads = load.split_whitespace().nth(3);
     let threads = threads.and_then(|threads| threads.split_once('/'));
-    let used: u64 = threads
-        .and_then(|(_, all)| all.parse().ok())
-        .ok_or(incomplete(LOAD, "number of threads"))?;
+    let used: u64 =
+        threads
+            .and_then(|(_, all)| all.parse().ok())
+            .ok_or(EvictionError::Incomplete {
+                path: PATH,
+                what: "number of threads",
+            })?;
     Ok(Observation {
         capacity,
         available: capacity.saturating_sub(used),
@@ -191,17 +196,17 @@ fn pids() -> Result<Observation, EvictionError> {
 
 /// Bytes and inodes of the file system that a path is on.
 fn disk(path: &Path) -> Result<(Observation, Observation), EvictionError> {
-    let stat = rustix::fs::statvfs(path).map_err(|error| EvictionError::Unreadable {
+    let disk = FileSystem::of(path).map_err(|error| EvictionError::Unreadable {
         path: path.to_owned(),
-        error: error.into(),
+        error,
     })?;
     let bytes = Observation {
-        capacity: stat.f_blocks.saturating_mul(stat.f_frsize),
-        available: stat.f_bavail.saturating_mul(stat.f_frsize),
+        capacity: disk.capacity,
+        available: disk.available,
     };
     let inodes = Observation {
-        capacity: stat.f_files,
-        available: stat.f_ffree,
+        capacity: disk.inodes,
+        available: disk.inodes_free,
     };
     Ok((bytes, inodes))
 }

@@ -86,16 +86,6 @@ impl MachineInfo {
     }
 }
 
-/// How much room a file system has, in bytes: all of it, used or not.
-///
-/// # Errors
-///
-/// It cannot be found out.
-pub fn filesystem_capacity(path: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
-}
-
 fn text(root: &Path, path: &str) -> Result<(PathBuf, String), MachineError> {
     let path = root.join(path);
     match std::fs::read_to_string(&path) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use kubewright_cri::Runtime;
 use tokio::time::Instant;
 
-use super::{NodePressure, Observation, RuntimeHealth, filesystem_capacity};
+use super::{FileSystem, NodePressure, Observation, RuntimeHealth};
 
 /// What looks at a node.
 pub trait NodeObserver: Send + Sync + 'static {
@@ -67,7 +67,7 @@ impl NodeObserver for CriObserver {
             tracing::warn!(%error, "the images of the node are not known");
             Vec::new()
         });
-        let storage = filesystem_capacity(&self.root_dir).inspect_err(|error| {
+        let disk = FileSystem::of(&self.root_dir).inspect_err(|error| {
             tracing::warn!(%error, dir = %self.root_dir.display(), "the size of the disk is not known");
         });
         Observation {
@@ -75,7 +75,7 @@ impl NodeObserver for CriObserver {
             runtime_version: version
                 .ok()
                 .map(|it| format!("{}://{}", it.runtime_name, it.runtime_version)),
-            storage: storage.ok(),
+            storage: disk.ok().map(|disk| disk.capacity),
             pressures: self.pressure.now(),
             problems: self.problems(),
         }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use node_agent::node::{
-    Loopback, MachineError, MachineInfo, NodeIpError, detect_node_ip, filesystem_capacity,
-    node_addresses, validate_node_ip,
+    FileSystem, Loopback, MachineError, MachineInfo, NodeIpError, detect_node_ip, node_addresses,
+    validate_node_ip,
 };
 
 fn write(root: &Path, path: &str, text: &str) {
@@ -119,7 +119,8 @@ fn what_has_to_be_known_and_is_not_is_named() {
 fn this_machine_can_be_read() {
     let info = MachineInfo::read(Path::new("/")).unwrap();
     assert!(info.cpus > 0 && info.memory > 0 && !info.boot_id.is_empty());
-    assert!(filesystem_capacity(Path::new("/")).unwrap() > 0);
+    let disk = FileSystem::of(Path::new("/")).unwrap();
+    assert!(disk.capacity > 0 && disk.available <= disk.capacity);
 }
 
 #[test]

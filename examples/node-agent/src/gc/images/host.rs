@@ -5,6 +5,7 @@ use kubewright_cri::v1::{Image, ImageSpec};
 use kubewright_cri::{Error, Runtime};
 
 use super::ImageGcError;
+use crate::node::FileSystem;
 use crate::runtime::PodRuntime;
 
 /// How full a file system is, in bytes.
@@ -73,16 +74,15 @@ impl<P: PodRuntime> ImageHost for CriImages<P> {
             .filter(|path| !path.as_os_str().is_empty())
             .ok_or(ImageGcError::NoFileSystem)?;
         let read = tokio::task::spawn_blocking(move || {
-            let stat = rustix::fs::statvfs(&mountpoint);
-            stat.map_err(|error| ImageGcError::Unreadable {
+            FileSystem::of(&mountpoint).map_err(|error| ImageGcError::Unreadable {
                 path: mountpoint,
-                error: error.into(),
+                error,
             })
         });
-        let stat = read.await.map_err(|_| ImageGcError::NoFileSystem)??;
+        let disk = read.await.map_err(|_| ImageGcError::NoFileSystem)??;
         Ok(FsUsage {
-            capacity: stat.f_blocks.saturating_mul(stat.f_frsize),
-            available: stat.f_bavail.saturating_mul(stat.f_frsize),
+            capacity: disk.capacity,
+            available: disk.available,
         })
     }
 }
