@@ -1,5 +1,7 @@
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::pod::is_sidecar;
+
 /// A port of the host that leads into a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortMapping {
@@ -37,7 +39,7 @@ pub fn port_mappings(pod: &Pod) -> Vec<PortMapping> {
         return Vec::new();
     }
     let sidecars = spec.init_containers.iter().flatten();
-    let sidecars = sidecars.filter(|init| init.restart_policy.as_deref() == Some("Always"));
+    let sidecars = sidecars.filter(|init| is_sidecar(init));
     let containers = sidecars.chain(&spec.containers);
     let ports = containers.flat_map(|container| container.ports.iter().flatten());
     let mappings = ports.filter_map(|port| {

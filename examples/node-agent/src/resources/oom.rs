@@ -3,6 +3,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kubewright_quantity::Quantity;
 
 use super::{QosClass, amount};
+use crate::pod::is_sidecar;
 
 /// That of a sandbox, which goes last of a pod.
 pub const SANDBOX_OOM_SCORE_ADJUST: i64 = -998;
@@ -28,13 +29,13 @@ pub fn oom_score_adjust(pod: &Pod, container: &Container, memory_capacity: i64) 
         QosClass::Burstable => {
             let spare = spec.map_or(0, spare_memory);
             let adjust = burstable(container, spare, memory_capacity);
-            let is_sidecar = container.restart_policy.as_deref() == Some("Always")
-                && spec.is_some_and(|spec| is_init(spec, &container.name));
+            let serves =
+                is_sidecar(container) && spec.is_some_and(|spec| is_init(spec, &container.name));
             let served = spec.iter().flat_map(|spec| &spec.containers);
             let least = served
                 .map(|served| burstable(served, spare, memory_capacity))
                 .min()
-                .filter(|_| is_sidecar);
+                .filter(|_| serves);
             // Neither as safe as a guaranteed container nor as lost as one that asked for nothing.
             least
                 .map_or(adjust, |least| adjust.min(least))
@@ -68,7 +69,7 @@ fn spare_memory(spec: &PodSpec) -> i64 {
         return 0;
     };
     let init = spec.init_containers.iter().flatten();
-    let sidecars = init.filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let sidecars = init.filter(|container| is_sidecar(container));
     let running: Vec<_> = spec.containers.iter().chain(sidecars).collect();
     let asked: i64 = running
         .iter()

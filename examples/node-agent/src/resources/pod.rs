@@ -2,6 +2,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kubewright_quantity::Quantity;
 
 use super::{Amounts, CgroupLimits, QosClass, ResourceSettings, amounts, cpu_quota, cpu_shares};
+use crate::pod::is_sidecar;
 
 /// What a pod as a whole asks for and is limited to.
 ///
@@ -125,7 +126,7 @@ fn most_at_any_time(spec: &PodSpec, of: impl Fn(&Container) -> Amounts) -> Amoun
     let mut starting = Amounts::new();
     for container in spec.init_containers.iter().flatten() {
         let mut now = of(container);
-        if container.restart_policy.as_deref() == Some("Always") {
+        if is_sidecar(container) {
             add(&mut running, &now);
             add(&mut sidecars, &now);
             now.clone_from(&sidecars);
