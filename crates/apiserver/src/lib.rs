@@ -88,6 +88,7 @@ mod schema;
 
 mod access;
 mod body;
+mod container;
 mod protobuf;
 #[cfg(feature = "listener")]
 mod proxy;

@@ -5,6 +5,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use crate::body;
+use crate::container::container;
 use crate::core::invalid_object;
 use crate::error::ApiError;
 use crate::fields;
@@ -100,20 +101,8 @@ impl Exchange<'_> {
     pub(super) fn pod_log(self) -> Result<Answer, ApiError> {
         let pod = self.core.get(&self.target.resource, &self.key()?)?;
         let value = pod.value();
-        let spec = &value["spec"];
-        if let Some(container) = self.query.get("container") {
-            let known = ["containers", "initContainers", "ephemeralContainers"]
-                .into_iter()
-                .flat_map(|list| spec[list].as_array().into_iter().flatten())
-                .any(|known| known["name"] == container);
-            if !known {
-                return Err(ApiError::bad_request(format!(
-                    "container {container} is not valid for pod {}",
-                    pod.key().name()
-                )));
-            }
-        }
-        if spec["nodeName"]
+        container(&value, self.query.get("container"))?;
+        if value["spec"]["nodeName"]
             .as_str()
             .is_some_and(|node| !node.is_empty())
         {

@@ -4,6 +4,7 @@ use form_urlencoded::Serializer;
 use serde_json::Value;
 
 use super::LogOptions;
+use crate::container::container;
 use crate::error::ApiError;
 use crate::request::Query;
 
@@ -71,44 +72,6 @@ pub(crate) fn stream_place(
         Streaming::Exec | Streaming::Attach => ends(streaming, query),
     };
     Ok((node.to_owned(), with_query(path, parameters)))
-}
-
-/// The container that is meant: the one that is named, or else the only one.
-fn container<'a>(pod: &'a Value, named: Option<&'a str>) -> Result<&'a str, ApiError> {
-    let names = |list: &str| -> Vec<&'a str> {
-        let containers = pod["spec"][list].as_array().into_iter().flatten();
-        containers
-            .map(|container| text(&container["name"]))
-            .collect()
-    };
-    let pod_name = text(&pod["metadata"]["name"]);
-    if let Some(named) = named {
-        let known = ["containers", "initContainers", "ephemeralContainers"]
-            .into_iter()
-            .any(|list| names(list).contains(&named));
-        return match known {
-            true => Ok(named),
-            false => Err(ApiError::bad_request(format!(
-                "container {named} is not valid for pod {pod_name}"
-            ))),
-        };
-    }
-    let containers = names("containers");
-    if let [only] = containers.as_slice() {
-        return Ok(only);
-    }
-    let mut why = format!("a container name must be specified for pod {pod_name}");
-    if !containers.is_empty() {
-        why.push_str(&format!(", choose one of: [{}]", containers.join(" ")));
-        let init = names("initContainers");
-        if !init.is_empty() {
-            why.push_str(&format!(
-                " or one of the init containers: [{}]",
-                init.join(" ")
-            ));
-        }
-    }
-    Err(ApiError::bad_request(why))
 }
 
 /// The ends of an execution that are attached, and what is executed.

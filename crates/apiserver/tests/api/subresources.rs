@@ -317,6 +317,16 @@ async fn logs_are_of_pods_and_their_containers() {
         .is(400)
         .shows(json!({ "message": "container zzz is not valid for pod p" }));
     server.get(&format!("{PODS}/nope/log")).await.is(404);
+    let several = json!({
+        "metadata": { "name": "several" },
+        "spec": { "containers": [{ "name": "a", "image": "i" }, { "name": "b", "image": "i" }] },
+    });
+    server.post(PODS, several).await.is(201);
+    server
+        .get(&format!("{PODS}/several/log"))
+        .await
+        .is(400)
+        .shows(json!({ "message": "a container name must be specified for pod several, choose one of: [a b]" }));
     server
         .post(
             &format!("{PODS}/p/binding"),
