@@ -15,6 +15,14 @@ pub fn amounts(list: Option<&BTreeMap<String, resource::Quantity>>) -> Amounts {
         .collect()
 }
 
+/// Adds amounts to others.
+pub(super) fn add(sum: &mut Amounts, more: &Amounts) {
+    for (name, amount) in more {
+        let entry = sum.entry(name.clone()).or_insert(Quantity::ZERO);
+        *entry = *entry + *amount;
+    }
+}
+
 /// One amount of a list of the API; `None` if it is not there.
 pub fn amount(list: Option<&BTreeMap<String, resource::Quantity>>, name: &str) -> Option<Quantity> {
     list?.get(name)?.0.parse().ok()

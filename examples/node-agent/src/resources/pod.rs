@@ -1,6 +1,7 @@
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kubewright_quantity::Quantity;
 
+use super::amount::add;
 use super::{Amounts, CgroupLimits, QosClass, ResourceSettings, amounts, cpu_quota, cpu_shares};
 use crate::pod::is_sidecar;
 
@@ -137,13 +138,6 @@ fn most_at_any_time(spec: &PodSpec, of: impl Fn(&Container) -> Amounts) -> Amoun
     }
     raise(&mut running, &starting);
     running
-}
-
-fn add(sum: &mut Amounts, more: &Amounts) {
-    for (name, amount) in more {
-        let entry = sum.entry(name.clone()).or_insert(Quantity::ZERO);
-        *entry = *entry + *amount;
-    }
 }
 
 fn raise(most: &mut Amounts, other: &Amounts) {

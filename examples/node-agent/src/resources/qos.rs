@@ -3,6 +3,7 @@ use std::fmt;
 use k8s_openapi::api::core::v1::{Pod, ResourceRequirements};
 use kubewright_quantity::Quantity;
 
+use super::amount::add;
 use super::{Amounts, amounts};
 
 /// How well a pod's resources are kept for it.
@@ -42,8 +43,8 @@ impl QosClass {
         for resources in resources {
             let (requested, limited) = counted(resources);
             everyone_is_limited &= limited.len() == COUNTED.len();
-            add(&mut requests, requested);
-            add(&mut limits, limited);
+            add(&mut requests, &requested);
+            add(&mut limits, &limited);
         }
         if requests.is_empty() && limits.is_empty() {
             Self::BestEffort
@@ -65,13 +66,6 @@ fn counted(resources: Option<&ResourceRequirements>) -> (Amounts, Amounts) {
     let requests = resources.and_then(|resources| resources.requests.as_ref());
     let limits = resources.and_then(|resources| resources.limits.as_ref());
     (positive(requests), positive(limits))
-}
-
-fn add(sum: &mut Amounts, more: Amounts) {
-    for (name, amount) in more {
-        let entry = sum.entry(name).or_insert(Quantity::ZERO);
-        *entry = *entry + amount;
-    }
 }
 
 impl fmt::Display for QosClass {
