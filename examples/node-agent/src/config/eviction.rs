@@ -17,16 +17,6 @@ pub enum Threshold {
 #[error("{0}")]
 pub struct InvalidThreshold(String);
 
-/// What pods can be evicted for.
-pub(super) const SIGNALS: [&str; 6] = [
-    "memory.available",
-    "nodefs.available",
-    "nodefs.inodesFree",
-    "imagefs.available",
-    "imagefs.inodesFree",
-    "pid.available",
-];
-
 /// Upstream's defaults on Linux.
 pub(super) const DEFAULTS: [(&str, &str); 5] = [
     ("memory.available", "100Mi"),

@@ -11,6 +11,7 @@ use crate::config::{
     Authorization, CgroupDriver, Config, ConfigError, FeatureGates, GoDuration,
     KubeletConfiguration, Rate, RuntimeKind, Threshold, TlsFiles, eviction, validation,
 };
+use crate::eviction::Signal;
 
 /// Collects what is wrong with texts while they are read.
 #[derive(Default)]
@@ -357,7 +358,7 @@ impl Reader {
         let defaults = BTreeMap::from(defaults);
         let mut thresholds = BTreeMap::new();
         for (signal, text) in given.unwrap_or(&defaults) {
-            if !eviction::SIGNALS.contains(&signal.as_str()) {
+            if Signal::named(signal).is_none() {
                 self.say(format!(
                     "unsupported eviction signal {signal} in evictionHard"
                 ));
