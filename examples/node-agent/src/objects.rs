@@ -43,6 +43,18 @@ pub enum LookupError {
     },
 }
 
+/// What was found; `None` if it was not and is optional.
+pub(crate) fn unless_optional<T>(
+    found: Result<T, LookupError>,
+    optional: Option<bool>,
+) -> Result<Option<T>, LookupError> {
+    match found {
+        Ok(object) => Ok(Some(object)),
+        Err(LookupError::NotFound { .. }) if optional == Some(true) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Where config maps are looked up.
 pub trait ConfigMaps {
     /// The config map of this namespace and name.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, EnvVarSource};
 
 use super::{DownwardApi, EnvironmentError, expand, service_variables};
-use crate::objects::{ConfigMaps, LookupError, Secrets, Services};
+use crate::objects::{ConfigMaps, Secrets, Services, unless_optional};
 use crate::warning::Warning;
 
 /// The variables of a container: each name once, in the order of names.
@@ -207,18 +207,6 @@ impl<O: ConfigMaps + Secrets + Services> EnvironmentMaker<'_, O> {
             name: name.to_owned(),
             key: key.to_owned(),
         })
-    }
-}
-
-/// What was found; `None` if it was not and is optional.
-fn unless_optional<T>(
-    found: Result<T, LookupError>,
-    optional: Option<bool>,
-) -> Result<Option<T>, LookupError> {
-    match found {
-        Ok(object) => Ok(Some(object)),
-        Err(LookupError::NotFound { .. }) if optional == Some(true) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::{ContentContext, Payload, ProjectedFile, mode_bits};
-use crate::objects::{ConfigMaps, LookupError, Secrets};
+use crate::objects::{ConfigMaps, Secrets, unless_optional};
 use crate::volume::VolumeError;
 
 /// Which keys of an object go where.
@@ -73,7 +73,7 @@ pub(super) fn config_map<O: ConfigMaps>(
     let found = context
         .objects
         .config_map(context.namespace(), selection.name);
-    let Some(map) = selection.unless_optional(found)? else {
+    let Some(map) = unless_optional(found, selection.optional)? else {
         return Ok(Payload::new());
     };
     let texts = map.data.iter().flatten();
@@ -88,7 +88,7 @@ pub(super) fn secret<O: Secrets>(
     selection: &Selection<'_>,
 ) -> Result<Payload, VolumeError> {
     let found = context.objects.secret(context.namespace(), selection.name);
-    let Some(secret) = selection.unless_optional(found)? else {
+    let Some(secret) = unless_optional(found, selection.optional)? else {
         return Ok(Payload::new());
     };
     let bytes = secret.data.iter().flatten();
@@ -119,14 +119,6 @@ pub(super) fn downward<O>(
 }
 
 impl Selection<'_> {
-    fn unless_optional<T>(&self, found: Result<T, LookupError>) -> Result<Option<T>, LookupError> {
-        match found {
-            Ok(object) => Ok(Some(object)),
-            Err(LookupError::NotFound { .. }) if self.optional == Some(true) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The keys that are selected, or all if none are.
     fn take(
         &self,
