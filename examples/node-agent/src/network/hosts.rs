@@ -29,14 +29,8 @@ pub fn pod_hosts(pod_ips: &[IpAddr], hostname: &PodHostname, aliases: &[HostAlia
     for ip in pod_ips {
         let name = &hostname.name;
         file += &match hostname.fqdn() {
-            Some(fqdn) => format!(
-                "{ip}	{fqdn}	{name}
-"
-            ),
-            None => format!(
-                "{ip}	{name}
-"
-            ),
+            Some(fqdn) => format!("{ip}\t{fqdn}\t{name}\n"),
+            None => format!("{ip}\t{name}\n"),
         };
     }
     file + &alias_lines(aliases)
