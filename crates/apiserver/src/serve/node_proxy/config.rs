@@ -29,7 +29,8 @@ pub enum NodeTransport {
         /// The authorities that certificates of kubelets are signed by, in PEM.
         certificate_authority: String,
     },
-    /// Plain HTTP.
+    /// Plain HTTP: whoever is on the way reads all of it, [the token](NodeProxyConfig::token) too,
+    /// which opens every kubelet that knows it. It is for kubelets on the same machine.
     Http,
 }
 
