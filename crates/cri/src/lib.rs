@@ -11,6 +11,8 @@
 //!
 //! - **Only what is used**: the messages hold the fields of CRI v1 that a node agent uses, under
 //!   CRI's names and numbers. What a peer sends beyond that is skipped.
+//! - **All calls**: [`Runtime`] has every call of the traits, whether or not the agent that it was
+//!   written for makes it: agents differ in what they ask for.
 //! - **Every call ends**: after [`RuntimeOptions::timeout`], plus the time that the call itself asks
 //!   the runtime to wait. [`Runtime::pull_image`] and streams have no limit.
 //! - **Failures say what to do**: [`Error`] has one variant for each thing that a caller might do
