@@ -11,7 +11,7 @@ use crate::config::{Config, TlsFiles};
 use crate::server::api::Api;
 use crate::server::listener::Listener;
 use crate::server::streaming::Streaming;
-use crate::server::tls::{Identity, self_signed};
+use crate::server::tls::{Identity, Source};
 use crate::server::{Access, HealthChecks, HttpMetrics, ServerError, ServerHost};
 
 /// How a server of the agent's API is made.
@@ -20,12 +20,14 @@ use crate::server::{Access, HealthChecks, HttpMetrics, ServerError, ServerHost};
 pub struct ServerOptions {
     /// What the node is called, for a certificate that is made. Default: `localhost`.
     pub node_name: String,
-    /// The certificate and its key. Default: one that the agent signs for itself.
+    /// The certificate and its key; what is put in their place is served by within a minute. Default:
+    /// one that the agent signs for itself.
     pub tls: Option<TlsFiles>,
-    /// Where a certificate that the agent signs for itself is kept. Default:
-    /// `/var/lib/kubelet/pki`.
+    /// Where a certificate that the agent signs for itself is kept. It is made anew when it has 30
+    /// days left. Default: `/var/lib/kubelet/pki`.
     pub pki_dir: PathBuf,
-    /// Clients may show certificates of this authority; others are refused. Default: none.
+    /// Clients may show certificates of this authority; others are refused. Another that is put in
+    /// its place is known within a minute. Default: none.
     pub client_ca_file: Option<PathBuf>,
     /// Whether logs, exec, attach, port forwarding and more are served. Default: true.
     pub debugging: bool,
@@ -43,7 +45,7 @@ pub struct ServerOptions {
 pub struct ApiServer<H> {
     listener: Listener,
     api: Api<H>,
-    certificate_pem: Option<String>,
+    identity: Option<Identity>,
 }
 
 impl Default for ServerOptions {
@@ -94,13 +96,13 @@ impl<H: ServerHost> ApiServer<H> {
         host: Arc<H>,
     ) -> Result<Self, ServerError> {
         let identity = Self::identity(address, &options)?;
-        let tls = Some(identity.acceptor);
+        let tls = Some(identity.acceptor());
         let listener = Listener::bind(address, tls).await;
         let listener = listener.map_err(|source| ServerError::Bind { address, source })?;
         Ok(Self {
             listener,
             api: api(options, Some(access), host),
-            certificate_pem: Some(identity.certificate_pem),
+            identity: Some(identity),
         })
     }
 
@@ -128,7 +130,7 @@ impl<H: ServerHost> ApiServer<H> {
         Ok(Self {
             listener,
             api: api(options, None, host),
-            certificate_pem: None,
+            identity: None,
         })
     }
 
@@ -137,10 +139,11 @@ impl<H: ServerHost> ApiServer<H> {
         self.listener.address()
     }
 
-    /// The certificate that clients see, and those that vouch for it; none without TLS. Whoever
-    /// trusts one that the agent signed for itself trusts the agent alone.
+    /// The certificate that clients see at first, and those that vouch for it; none without TLS.
+    /// Whoever trusts one that the agent signed for itself trusts the agent alone, and until it makes
+    /// another.
     pub fn certificate_pem(&self) -> Option<&str> {
-        self.certificate_pem.as_deref()
+        self.identity.as_ref().map(Identity::certificate_pem)
     }
 
     /// Serves until the token is cancelled. Then streams and followed logs end at once, other
@@ -161,22 +164,30 @@ impl<H: ServerHost> ApiServer<H> {
             stop.cancel();
             streaming.shutdown().await;
         };
-        tokio::join!(serving, stopping);
+        let keeping = async {
+            if let Some(identity) = self.identity {
+                stop.run_until_cancelled(identity.keep()).await;
+            }
+        };
+        tokio::join!(serving, stopping, keeping);
         // What began while the streams ended.
         streaming.shutdown().await;
     }
 
     fn identity(address: SocketAddr, options: &ServerOptions) -> Result<Identity, ServerError> {
-        let client_ca = options.client_ca_file.as_deref();
-        let now = options.clock.now();
-        match &options.tls {
-            Some(files) => Identity::load(files, client_ca),
-            None => {
-                let (directory, node) = (&options.pki_dir, &options.node_name);
-                let files = self_signed(directory, node, address.ip(), now)?;
-                Identity::load(&files, client_ca)
-            }
-        }
+        let source = match &options.tls {
+            Some(files) => Source::Files(files.clone()),
+            None => Source::SelfSigned {
+                directory: options.pki_dir.clone(),
+                node: options.node_name.clone(),
+                address: address.ip(),
+            },
+        };
+        Identity::load(
+            source,
+            options.client_ca_file.clone(),
+            options.clock.clone(),
+        )
     }
 }
 

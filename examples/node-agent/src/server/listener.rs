@@ -21,13 +21,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::server::User;
 use crate::server::answer::Answer;
 use crate::server::tasks::Tasks;
-use crate::server::tls::client_of;
+use crate::server::tls::{Acceptor, client_of};
 use crate::server::tunnel::Tunnel;
 use requests::Requests;
 
@@ -47,7 +46,7 @@ const STOP: Duration = Duration::from_secs(5);
 pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     places: Arc<Semaphore>,
 }
 
@@ -62,7 +61,7 @@ pub(super) trait Service: Send + Sync + 'static {
 }
 
 impl Listener {
-    pub(super) async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+    pub(super) async fn bind(address: SocketAddr, tls: Option<Acceptor>) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         Ok(Self {
             address: socket.local_addr()?,
@@ -122,7 +121,7 @@ async fn accept(socket: &TcpListener) -> TcpStream {
 
 async fn converse<S: Service>(
     socket: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     service: Arc<S>,
     token: CancellationToken,
 ) {
@@ -137,7 +136,7 @@ async fn converse<S: Service>(
     let Some(tls) = tls else {
         return serve(socket, None, service, token).await;
     };
-    let accepted = timeout(HEAD, tls.accept(socket));
+    let accepted = timeout(HEAD, tls.current().accept(socket));
     match token.run_until_cancelled(accepted).await {
         Some(Ok(Ok(socket))) => {
             let client = client_of(socket.get_ref().1);
