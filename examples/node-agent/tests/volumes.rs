@@ -34,10 +34,15 @@ use tempfile::TempDir;
 #[derive(Debug, Default)]
 struct Recorder {
     mounts: RefCell<Vec<(PathBuf, TmpfsOptions)>>,
+    /// As the kernel does to those who are not root.
+    refuses: bool,
 }
 
 impl Mounter for Recorder {
     fn tmpfs(&self, target: &Path, options: TmpfsOptions) -> io::Result<()> {
+        if self.refuses {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         self.mounts.borrow_mut().push((target.to_owned(), options));
         Ok(())
     }
@@ -656,6 +661,40 @@ fn hosts_and_termination_messages_are_files_of_the_pod() {
         ..container
     };
     assert_eq!(maker.termination_log_mount(&none, 0).unwrap(), None);
+}
+
+/// Secrets, and tokens among what is projected, are not written to the disk.
+#[test]
+fn what_is_secret_is_kept_in_memory() {
+    let field = json!([{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]);
+    for (volume, is_in_memory) in [
+        (json!({"secret": {"secretName": "s"}}), true),
+        (
+            json!({"projected": {"sources": [{"secret": {"name": "s"}}]}}),
+            true,
+        ),
+        (json!({"downwardAPI": {"items": field}}), true),
+        (json!({"configMap": {"name": "m"}}), false),
+        (json!({"emptyDir": {}}), false),
+    ] {
+        let mut fixture = Fixture::volume_and(volume.clone(), json!({"fsGroup": group()}));
+        let path = fixture.set_up().unwrap().remove("v").unwrap().path;
+        // It is mounted once.
+        fixture.set_up().unwrap();
+        let mounts: Vec<_> = fixture.mounter.mounts.borrow().clone();
+        let options = TmpfsOptions {
+            size: Some(4 << 30),
+            group: Some(group()),
+        };
+        let expected = is_in_memory.then_some((path.clone(), options));
+        assert_eq!(mounts, Vec::from_iter(expected), "{volume}");
+
+        // An agent that may not mount has them on the disk.
+        tear_down(&fixture.directories(), &fixture.mounter).unwrap();
+        fixture.mounter.refuses = true;
+        fixture.set_up().unwrap();
+        assert!(path.is_dir());
+    }
 }
 
 /// Nothing is removed while anything is mounted, and all mounts go before.

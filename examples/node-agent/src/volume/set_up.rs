@@ -93,6 +93,8 @@ impl<O: ConfigMaps + Secrets + Tokens, M: Mounter> VolumeSetUp<'_, O, M> {
         }
     }
 
+    /// Writes the files of a volume; they are kept in memory but for those of config maps, as upstream
+    /// keeps them, since some of them are secret.
     fn write(
         &self,
         plugin: VolumePlugin,
@@ -102,6 +104,17 @@ impl<O: ConfigMaps + Secrets + Tokens, M: Mounter> VolumeSetUp<'_, O, M> {
         let path = self.directories.volume(plugin, name);
         let access = VolumeAccess::ReadOnly;
         self.make_volume(&path, access)?;
+        if plugin != VolumePlugin::ConfigMap {
+            match self.mount_memory(&path, &EmptyDirVolumeSource::default()) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    tracing::warn!(
+                        path = %path.display(),
+                        "memory cannot be mounted: what is secret is written to the disk"
+                    );
+                }
+                mounted => mounted.map_err(VolumeError::io(&path))?,
+            }
+        }
         let own = |new: &Path| match self.fs_group() {
             Some(group) => set_ownership(new, group, access),
             None => Ok(()),
@@ -120,16 +133,25 @@ impl<O: ConfigMaps + Secrets + Tokens, M: Mounter> VolumeSetUp<'_, O, M> {
         let path = self.directories.volume(VolumePlugin::EmptyDir, name);
         let access = VolumeAccess::ReadWrite;
         self.make_volume(&path, access)?;
-        let io = || VolumeError::io(&path);
-        if medium == Medium::Memory && self.mounter.mounts_below(&path).map_err(io())?.is_empty() {
-            let downward = &self.content.downward;
-            let options = TmpfsOptions {
-                size: tmpfs_size(source, downward.pod, downward.allocatable),
-                group: self.fs_group(),
-            };
-            self.mounter.tmpfs(&path, options).map_err(io())?;
+        if medium == Medium::Memory {
+            let mounted = self.mount_memory(&path, source);
+            mounted.map_err(VolumeError::io(&path))?;
         }
         Ok(MountedVolume { path, access })
+    }
+
+    /// Mounts memory on the directory of a volume, as large as an `emptyDir` of this source, unless it
+    /// is there.
+    fn mount_memory(&self, path: &Path, source: &EmptyDirVolumeSource) -> io::Result<()> {
+        if !self.mounter.mounts_below(path)?.is_empty() {
+            return Ok(());
+        }
+        let downward = &self.content.downward;
+        let options = TmpfsOptions {
+            size: tmpfs_size(source, downward.pod, downward.allocatable),
+            group: self.fs_group(),
+        };
+        self.mounter.tmpfs(path, options)
     }
 
     /// Makes the directory of a volume, unless there is one, with all its rights from the start.
