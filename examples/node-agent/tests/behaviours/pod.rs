@@ -43,6 +43,11 @@ pub(crate) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerSta
     statuses.find(|status| status.name == name)
 }
 
+/// The id of a container of any kind.
+pub(crate) fn container_id(pod: &Pod, name: &str) -> Option<String> {
+    container(pod, name).and_then(|status| status.container_id.clone())
+}
+
 /// How often a container was restarted.
 pub(crate) fn restarts(pod: &Pod, name: &str) -> i32 {
     container(pod, name).map_or(0, |status| status.restart_count)

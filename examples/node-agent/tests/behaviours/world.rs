@@ -18,7 +18,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::node::Node;
 use crate::pod::summary;
 pub(crate) use crate::pod::{
-    condition, container, ended, is_over, is_ready, is_running, phase, restarts, waits_for,
+    condition, container, container_id, ended, is_over, is_ready, is_running, phase, restarts,
+    waits_for,
 };
 
 /// A namespace of its own on a node that runs, for one behaviour.

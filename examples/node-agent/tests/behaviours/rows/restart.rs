@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::table::{Row, row};
 use crate::world::{
-    IMAGE, World, condition, container, ended, eventually, is_over, is_ready, phase, restarts,
+    IMAGE, World, condition, container, container_id, ended, eventually, is_over, is_ready, phase,
+    restarts,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -80,10 +81,6 @@ pub(crate) fn rows() -> Vec<Row> {
 
 fn sleeper() -> Value {
     json!({"containers": [{"command": ["sleep", "1000"]}]})
-}
-
-fn id(pod: &Pod) -> Option<String> {
-    container(pod, "main").and_then(|status| status.container_id.clone())
 }
 
 /// Waits until the agent has acted on pods: one that is new runs.
@@ -219,7 +216,7 @@ async fn init_stays_done(world: World) -> Result<()> {
     world.node.start_agent().await?;
     agent_acts(&world).await?;
     let after = world.get("p").await?;
-    ensure!(id(&before) == id(&after) && is_ready(&after));
+    ensure!(container_id(&before, "main") == container_id(&after, "main") && is_ready(&after));
     let count = world
         .exec("p", &["sh", "-c", "cat $KUBEWRIGHT_ROOT/v/count"])
         .await?;
@@ -241,7 +238,10 @@ async fn nothing_changes(world: World) -> Result<()> {
     for before in before {
         let name = before.metadata.name.clone().unwrap_or_default();
         let after = world.get(&name).await?;
-        ensure!(id(&before) == id(&after) && restarts(&after, "main") == 0);
+        ensure!(
+            container_id(&before, "main") == container_id(&after, "main")
+                && restarts(&after, "main") == 0
+        );
         ensure!(is_ready(&after), "{name} is still ready");
         let since = |pod: &Pod| {
             let status = pod.status.clone().unwrap_or_default();
@@ -275,7 +275,8 @@ async fn new_image(world: World) -> Result<()> {
         .patch("p", &params, &Patch::Strategic(patch))
         .await?;
     world.node.start_agent().await?;
-    let is_new = |pod: &Pod| is_ready(pod) && id(pod) != id(&before);
+    let is_new =
+        |pod: &Pod| is_ready(pod) && container_id(pod, "main") != container_id(&before, "main");
     let after = world
         .until("p", "its container was replaced", is_new)
         .await?;

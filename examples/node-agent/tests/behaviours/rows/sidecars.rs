@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::restart::agent_acts;
 use crate::table::{On, Place, Row, row};
 use crate::world::{
-    World, condition, container, ended, is_over, is_ready, is_running, phase, restarts,
+    World, condition, container, container_id, ended, is_over, is_ready, is_running, phase,
+    restarts,
 };
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -289,10 +290,6 @@ pub(super) fn asks(script: &str) -> Value {
     json!({"exec": {"command": ["sh", "-c", script]}, "periodSeconds": 1, "timeoutSeconds": 5})
 }
 
-fn id(pod: &Pod, name: &str) -> Option<String> {
-    container(pod, name).and_then(|status| status.container_id.clone())
-}
-
 async fn serves_init(world: World) -> Result<()> {
     let up = format!("touch $KUBEWRIGHT_ROOT/v/up; {OBEYS}");
     let mut side = sidecar("side", &up);
@@ -372,8 +369,11 @@ async fn new_image(world: World) -> Result<()> {
     world.api::<Pod>().patch("p", &params, &patch).await?;
     let replaced = |pod: &Pod| restarts(pod, "side") == 1 && is_ready(pod);
     let after = world.until("p", "it was replaced", replaced).await?;
-    ensure!(id(&before, "side") != id(&after, "side"));
-    ensure!(id(&before, "main") == id(&after, "main") && restarts(&after, "main") == 0);
+    ensure!(container_id(&before, "side") != container_id(&after, "side"));
+    ensure!(
+        container_id(&before, "main") == container_id(&after, "main")
+            && restarts(&after, "main") == 0
+    );
     Ok(())
 }
 
@@ -399,7 +399,9 @@ async fn lost_sandbox(world: World) -> Result<()> {
         .stop_sandboxes(before.metadata.uid.as_deref().context("it has a uid")?)
         .await?;
     // Containers may be started again before it is seen that their sandbox has gone with them.
-    let is_new = |pod: &Pod, name| id(pod, name) != id(&before, name) && is_running(pod, name);
+    let is_new = |pod: &Pod, name| {
+        container_id(pod, name) != container_id(&before, name) && is_running(pod, name)
+    };
     let anew = |pod: &Pod| {
         let init = ["first", "side", "main"].map(|name| started_at(pod, name));
         let in_order = init[0] <= init[1] && init[1] <= init[2];
@@ -407,7 +409,7 @@ async fn lost_sandbox(world: World) -> Result<()> {
             && is_new(pod, "main")
             && in_order
             && is_ready(pod)
-            && id(pod, "first") != id(&before, "first")
+            && container_id(pod, "first") != container_id(&before, "first")
     };
     world.until("p", "all run anew, in order", anew).await?;
     let inits = world
@@ -433,7 +435,10 @@ async fn adopted(world: World) -> Result<()> {
     agent_acts(&world).await?;
     let after = world.ready("p").await?;
     for name in ["side", "main"] {
-        ensure!(id(&before, name) == id(&after, name) && restarts(&after, name) == 0);
+        ensure!(
+            container_id(&before, name) == container_id(&after, name)
+                && restarts(&after, name) == 0
+        );
     }
     let inits = world
         .exec("p", &["sh", "-c", "cat $KUBEWRIGHT_ROOT/v/inits"])

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::table::{Row, row};
-use crate::world::{IMAGE, World, container, eventually, is_ready};
+use crate::world::{IMAGE, World, container_id, eventually, is_ready};
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
@@ -138,10 +138,6 @@ impl<'a> Static<'a> {
     }
 }
 
-fn id(pod: &Pod) -> Option<String> {
-    container(pod, "main").and_then(|status| status.container_id.clone())
-}
-
 const STAYS: &str = "exec sleep 1000";
 
 async fn changed(world: World) -> Result<()> {
@@ -150,7 +146,10 @@ async fn changed(world: World) -> Result<()> {
     let before = pod.ready().await?;
     pod.write("exec sleep 1001", 1)?;
     let after = pod.other(&before).await?;
-    ensure!(id(&before) != id(&after), "another container runs");
+    ensure!(
+        container_id(&before, "main") != container_id(&after, "main"),
+        "another container runs"
+    );
     let command = after.spec.context("it has a spec")?.containers[0]
         .command
         .clone();
@@ -169,7 +168,10 @@ async fn mirror_deleted(world: &World, grace: u32) -> Result<()> {
     };
     world.api::<Pod>().delete(&pod.mirror(), &params).await?;
     let after = pod.other(&before).await?;
-    ensure!(id(&before) == id(&after), "the container was left alone");
+    ensure!(
+        container_id(&before, "main") == container_id(&after, "main"),
+        "the container was left alone"
+    );
     pod.remove()?;
     world.gone(&pod.mirror()).await
 }
@@ -190,12 +192,15 @@ async fn removed_and_back(world: World) -> Result<()> {
     pod.write(STAYS, 1)?;
     let after = pod.ready().await?;
     // Whether anybody saw that it was away is the file system's affair; it runs.
-    ensure!(id(&after).is_some());
+    ensure!(container_id(&after, "main").is_some());
     pod.remove()?;
     world.gone(&pod.mirror()).await?;
     pod.write(STAYS, 1)?;
     let again = pod.ready().await?;
-    ensure!(id(&again) != id(&before), "it was ended in between");
+    ensure!(
+        container_id(&again, "main") != container_id(&before, "main"),
+        "it was ended in between"
+    );
     pod.remove()?;
     world.gone(&pod.mirror()).await
 }
@@ -276,7 +281,7 @@ async fn changed_again_and_again(world: World) -> Result<()> {
         Ok(there.filter(|pod| is_ready(pod) && last(pod)))
     });
     let after = after.await?;
-    ensure!(id(&after) != id(&before));
+    ensure!(container_id(&after, "main") != container_id(&before, "main"));
     pod.remove()?;
     world.gone(&pod.mirror()).await
 }
@@ -298,7 +303,9 @@ async fn standalone(world: World) -> Result<()> {
     let before = eventually("the static pod runs", running).await?;
     pod.write("exec sleep 1001", 1)?;
     let after = eventually("the new static pod runs", async || {
-        Ok(running().await?.filter(|pod| id(pod) != id(&before)))
+        Ok(running()
+            .await?
+            .filter(|pod| container_id(pod, "main") != container_id(&before, "main")))
     });
     let after = after.await?;
     let command = after.spec.context("it has a spec")?.containers[0]
