@@ -79,6 +79,11 @@
 //!     Ok(())
 //! }
 //! ```
+//!
+//! # Features
+//!
+//! - `testing`: the module `testing`, which finds and kills the processes of a directory, for tests of
+//!   programs that embed the runtime.
 
 pub mod shim;
 
@@ -106,6 +111,9 @@ mod signal;
 mod durable;
 mod record;
 mod store;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use address::AddressRange;
 pub use error::Error;

@@ -93,6 +93,12 @@ impl ProcessTable {
         Self { processes }
     }
 
+    /// All of them, in no order.
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_processes(self) -> Vec<Process> {
+        self.processes.into_values().collect()
+    }
+
     pub(crate) fn get(&self, pid: i32) -> Option<&Process> {
         self.processes.get(&pid)
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use kubewright_cri::{Code, Error};
+use kubewright_process_runtime::testing::is_alive;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{DEADLINE, Host, is_alive, until};
+use crate::support::{DEADLINE, Host, until};
 
 fn command(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()

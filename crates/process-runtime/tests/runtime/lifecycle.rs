@@ -6,10 +6,11 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 use kubewright_cri::v1::{self, ContainerEventType, ContainerState, PodSandboxState};
 use kubewright_cri::{Code, Error};
+use kubewright_process_runtime::testing::is_alive;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{DEADLINE, Host, container, image, is_alive, until};
+use crate::support::{DEADLINE, Host, container, image, until};
 
 const LONG: Duration = Duration::from_secs(1000);
 

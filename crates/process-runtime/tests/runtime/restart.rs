@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use kubewright_cri::v1::ContainerState;
 use kubewright_cri::{Endpoint, Runtime, RuntimeOptions};
+use kubewright_process_runtime::testing::{is_alive, kill_processes_of, processes_of};
 use kubewright_process_runtime::{Error, ProcessRuntime};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{
-    DEADLINE, Host, container, is_alive, kill, kill_processes_of, options, processes_of, program,
-    until,
-};
+use crate::support::{DEADLINE, Host, container, kill, options, program, until};
 
 #[tokio::test]
 async fn a_runtime_finds_what_the_one_before_it_left() {

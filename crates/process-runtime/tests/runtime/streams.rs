@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use kubewright_cri::{Code, v1};
+use kubewright_process_runtime::testing::is_alive;
 use kubewright_streaming::client::{Command, Dial, Transport};
 use kubewright_streaming::{StreamOptions, TerminalSize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::support::{DEADLINE, Host, container, is_alive, until};
+use crate::support::{DEADLINE, Host, container, until};
 
 const ALL: StreamOptions = StreamOptions {
     stdin: true,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubewright_cri::{Error, Runtime, v1};
+use kubewright_process_runtime::testing::{kill_processes_of, processes_of};
 use kubewright_process_runtime::{Options, ProcessRuntime, ShimProgram};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -212,43 +213,6 @@ pub(crate) fn image(name: &str) -> v1::ImageSpec {
         image: name.to_owned(),
         ..v1::ImageSpec::default()
     }
-}
-
-/// Processes that were started with an environment that tells of a root directory, and shims in it.
-pub(crate) fn processes_of(root: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
-            continue;
-        };
-        let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-        let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let is_zombie = stat
-            .rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('Z'));
-        let of_root = String::from_utf8_lossy(&environ).contains(root.to_str().unwrap());
-        if pid != std::process::id().cast_signed()
-            && !is_zombie
-            && (of_root || cwd.starts_with(root))
-        {
-            found.push(stat);
-        }
-    }
-    found
-}
-
-pub(crate) fn kill_processes_of(root: &Path) {
-    for stat in processes_of(root) {
-        let (pid, _) = stat.split_once(' ').unwrap();
-        kill(pid.parse().unwrap(), Signal::KILL);
-    }
-}
-
-pub(crate) fn is_alive(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 pub(crate) fn kill(pid: i32, signal: Signal) {
