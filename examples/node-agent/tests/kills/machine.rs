@@ -9,8 +9,8 @@ use kube_client::{Api, Client};
 use kubewright_apiserver::ApiServer;
 use kubewright_apiserver::serve::{Listener, ListenerConfig};
 use kubewright_cri::{Endpoint, Server, bind, serve};
+use kubewright_process_runtime::testing::{kill_processes_of, processes_of};
 use kubewright_process_runtime::{Options, ProcessRuntime};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -298,41 +298,16 @@ impl Machine {
             !self.runtime_dir().exists(),
             "files of the runtime are left"
         );
-        let processes = self.processes();
+        let processes = processes_of(self.directory.path());
         ensure!(processes.is_empty(), "processes are left: {processes:?}");
         Ok(())
-    }
-
-    /// The processes that run of the machine, but for this one, and what they run.
-    fn processes(&self) -> Vec<(i32, String)> {
-        let root = self.directory.path().to_string_lossy().into_owned();
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
-                continue;
-            };
-            let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
-            let contains = |text: Vec<u8>| String::from_utf8_lossy(&text).contains(&root);
-            let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-            let is_of_it =
-                contains(read("environ")) || contains(read("cmdline")) || cwd.starts_with(&root);
-            if is_of_it && pid != std::process::id().cast_signed() {
-                let command = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
-                found.push((pid, command));
-            }
-        }
-        found
     }
 }
 
 /// A test that fails leaves no processes behind.
 impl Drop for Machine {
     fn drop(&mut self) {
-        for (pid, _) in self.processes() {
-            if let Some(pid) = Pid::from_raw(pid) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+        kill_processes_of(self.directory.path());
     }
 }
 

@@ -1,8 +1,9 @@
 //! However it ends, nothing is left; and what is left by one that was killed, the next one takes away.
 
+use kubewright_process_runtime::testing::processes_of;
 use rustix::process::Signal;
 
-use crate::process::{Program, assert_nothing_is_left, directory, processes_of, until};
+use crate::process::{Program, assert_nothing_is_left, directory, until};
 
 #[tokio::test]
 async fn an_interrupted_tour_cleans_up() {
@@ -38,13 +39,13 @@ async fn what_a_killed_one_leaves_the_next_one_takes_away() {
     // The agent knows of no pod that they belong to.
     until("orphans end", || {
         let left = processes_of(&root_dir);
-        !orphans.iter().any(|orphan| left.contains(orphan))
+        !orphans.keys().any(|orphan| left.contains_key(orphan))
     })
     .await;
     program.signal(Signal::TERM);
     let (lines, status) = program.end().await;
     assert!(status.success(), "{lines:#?}");
-    assert_eq!(processes_of(&root_dir), []);
+    assert_eq!(processes_of(&root_dir), [].into());
     // The directory was there before this one.
     assert_eq!(std::fs::read_dir(&root_dir).unwrap().count(), 0);
 }

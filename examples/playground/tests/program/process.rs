@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use kubewright_process_runtime::testing::{kill_processes_of, processes_of};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
@@ -29,10 +30,7 @@ impl Parent {
 
 impl Drop for Parent {
     fn drop(&mut self) {
-        for process in processes_of(self.path()) {
-            // It may just have ended.
-            let _ = kill_process(process, Signal::KILL);
-        }
+        kill_processes_of(self.path());
     }
 }
 
@@ -131,25 +129,9 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// The processes that have to do with a directory: in it, or told of it.
-pub(crate) fn processes_of(directory: &Path) -> Vec<Pid> {
-    let needle = directory.to_str().unwrap().as_bytes();
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let concerned = ids.filter(|id| {
-        let process = PathBuf::from(format!("/proc/{id}"));
-        let is_in_it =
-            std::fs::read_link(process.join("cwd")).is_ok_and(|path| path.starts_with(directory));
-        let knows_it = std::fs::read(process.join("environ"))
-            .is_ok_and(|text| text.windows(needle.len()).any(|part| part == needle));
-        is_in_it || knows_it
-    });
-    concerned.filter_map(Pid::from_raw).collect()
-}
-
 /// Asserts that nothing is left of a playground: no process, no file.
 pub(crate) fn assert_nothing_is_left(root_dir: &Path) {
-    assert_eq!(processes_of(root_dir), []);
+    assert_eq!(processes_of(root_dir), [].into());
     assert!(!root_dir.exists(), "{} is still there", root_dir.display());
 }
 
