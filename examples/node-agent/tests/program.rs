@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use kubewright_process_runtime::testing::{is_alive, kill_processes_of};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -14,8 +15,15 @@ use tokio::time::{sleep, timeout};
 /// How long anything may take on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The directory of an agent that stands alone, with a static pod that writes its process id.
+/// The directory of an agent that stands alone, with a static pod that writes its process id. What
+/// runs in it ends with it.
 struct Place(TempDir);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        kill_processes_of(self.path());
+    }
+}
 
 impl Place {
     fn new() -> Self {
@@ -76,12 +84,12 @@ impl Place {
     }
 
     /// The process of the pod, once it runs.
-    async fn process(&self) -> Pid {
+    async fn process(&self) -> i32 {
         let path = self.path().join("pid");
         let seen = async {
             loop {
                 if let Ok(text) = std::fs::read_to_string(&path) {
-                    return Pid::from_raw(text.trim().parse().unwrap()).unwrap();
+                    return text.trim().parse().unwrap();
                 }
                 sleep(Duration::from_millis(20)).await;
             }
@@ -93,14 +101,6 @@ impl Place {
 async fn ended(agent: &mut Child) -> Option<i32> {
     let ended = timeout(DEADLINE, agent.wait()).await;
     ended.expect("it ends").unwrap().code()
-}
-
-fn is_alive(process: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
-    stat.is_ok_and(|stat| {
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, rest)| !rest.starts_with('Z'))
-    })
 }
 
 #[tokio::test]
