@@ -1,14 +1,17 @@
 //! What agents and API servers of tests with real processes are made of.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use kube_client::config::{KubeConfigOptions, Kubeconfig};
 use kubewright_apiserver::controllers::{Controller, Controllers, ControllersConfig};
 use kubewright_apiserver::serve::{NodeProxy, NodeProxyConfig, NodeTransport};
 use kubewright_apiserver::{ApiServer, ApiService};
 use node_agent::agent::AgentOptions;
 use node_agent::node::Loopback;
+use tokio::time::Instant;
 
 /// The options of an agent that does soon what others do in a while. `token` is what API servers
 /// show it.
@@ -41,4 +44,28 @@ pub(crate) fn control_plane(
     let mut controllers = ControllersConfig::default();
     controllers.enabled = BTreeSet::from([Controller::GarbageCollector, Controller::Namespaces]);
     Ok((service, server.controllers(controllers)))
+}
+
+/// How a client reaches the API server that a kubeconfig names.
+pub(crate) async fn client_config(kubeconfig: &Path) -> Result<kube_client::Config> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let options = KubeConfigOptions::default();
+    Ok(kube_client::Config::from_custom_kubeconfig(kubeconfig, &options).await?)
+}
+
+/// Asks again and again until there is an answer. For what cannot be watched.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    ask: impl AsyncFn() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + limit;
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    while Instant::now() < deadline {
+        ticks.tick().await;
+        if let Some(answer) = ask().await? {
+            return Ok(answer);
+        }
+    }
+    bail!("not seen within {limit:?}: {what}")
 }

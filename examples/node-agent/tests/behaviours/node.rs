@@ -452,9 +452,7 @@ fn config(kind: Kind, number: u8, root: &Path, kubeconfig: &Path) -> Config {
 
 /// A client of the API server, and another way to it.
 async fn client(kubeconfig: &Path, token: Option<&Token>) -> Result<(Client, Door)> {
-    let kubeconfig = kube_client::config::Kubeconfig::read_from(kubeconfig)?;
-    let options = kube_client::config::KubeConfigOptions::default();
-    let config = kube_client::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    let config = assembly::client_config(kubeconfig).await?;
     let roots = config.root_cert.clone().unwrap_or_default();
     let door = Door::new(config.cluster_url.clone(), roots, token)?;
     Ok((Client::try_from(config)?, door))

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use crate::assembly;
 use crate::node::Node;
 use crate::pod::summary;
 pub(crate) use crate::pod::{
@@ -293,15 +294,7 @@ pub(crate) async fn eventually<T>(
     what: &str,
     ask: impl AsyncFn() -> Result<Option<T>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + DEADLINE;
-    let mut ticks = tokio::time::interval(Duration::from_millis(50));
-    while Instant::now() < deadline {
-        ticks.tick().await;
-        if let Some(answer) = ask().await? {
-            return Ok(answer);
-        }
-    }
-    bail!("not seen within {DEADLINE:?}: {what}")
+    assembly::eventually(what, DEADLINE, ask).await
 }
 
 /// A spec with what most pods have in common.

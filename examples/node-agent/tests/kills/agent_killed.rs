@@ -12,8 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::assembly::eventually;
 use crate::audit::{Audit, Happened, statuses, until_nothing_but};
-use crate::machine::{DEADLINE, Machine, eventually};
+use crate::machine::{DEADLINE, Machine};
 use crate::pods::{LIVES, Life, manifest, uid_on_node};
 use crate::points::{Point, chances};
 use crate::program::Program;

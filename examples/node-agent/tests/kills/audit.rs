@@ -385,6 +385,6 @@ pub(crate) async fn until_nothing_but(
         *left.lock() = found;
         Ok(is_done.then_some(()))
     };
-    let waited = crate::machine::eventually("nothing is left", limit, look).await;
+    let waited = crate::assembly::eventually("nothing is left", limit, look).await;
     waited.with_context(|| format!("left: {:#?}", left.lock()))
 }

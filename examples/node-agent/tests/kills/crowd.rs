@@ -11,8 +11,9 @@ use kubewright_clock::Clock;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::assembly::eventually;
 use crate::audit::{Audit, until_nothing_but};
-use crate::machine::{Machine, eventually};
+use crate::machine::Machine;
 use crate::pods::Life;
 
 const PODS: usize = 200;

@@ -10,8 +10,9 @@ use kube_client::api::{DeleteParams, ListParams, PostParams};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use serde_json::json;
 
+use crate::assembly::eventually;
 use crate::audit::{Audit, until_nothing_but};
-use crate::machine::{DEADLINE, Machine, NAMESPACE, eventually};
+use crate::machine::{DEADLINE, Machine, NAMESPACE};
 use crate::pods::{Life, pod, script, uid_on_node};
 
 /// A small disk, unmounted when it is dropped.

@@ -13,8 +13,9 @@ use kube_client::api::{DeleteParams, LogParams, PostParams};
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::assembly::eventually;
 use crate::audit::{Audit, until_nothing_but};
-use crate::machine::{DEADLINE, Machine, eventually};
+use crate::machine::{DEADLINE, Machine};
 use crate::pod::{condition, ended, restarts};
 use crate::pods::{Life, pod, script, uid_on_node};
 

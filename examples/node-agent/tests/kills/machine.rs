@@ -1,8 +1,8 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube_client::api::PostParams;
 use kube_client::{Api, Client};
@@ -14,10 +14,9 @@ use kubewright_process_runtime::{Options, ProcessRuntime};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::assembly;
+use crate::assembly::{self, eventually};
 use crate::containers::Containers;
 use crate::program::Program;
 use crate::roles;
@@ -81,7 +80,7 @@ impl Machine {
         cluster.spawn(async move { listener.serve(service, other).await });
         let machine = Self {
             name,
-            client: client(&kubeconfig).await?,
+            client: Client::try_from(assembly::client_config(&kubeconfig).await?)?,
             directory,
             files,
             stop,
@@ -309,28 +308,4 @@ impl Drop for Machine {
     fn drop(&mut self) {
         kill_processes_of(self.directory.path());
     }
-}
-
-/// Asks again and again until there is an answer. For what cannot be watched.
-pub(crate) async fn eventually<T>(
-    what: &str,
-    limit: Duration,
-    ask: impl AsyncFn() -> Result<Option<T>>,
-) -> Result<T> {
-    let deadline = Instant::now() + limit;
-    let mut ticks = tokio::time::interval(Duration::from_millis(50));
-    while Instant::now() < deadline {
-        ticks.tick().await;
-        if let Some(answer) = ask().await? {
-            return Ok(answer);
-        }
-    }
-    bail!("not seen within {limit:?}: {what}")
-}
-
-async fn client(kubeconfig: &Path) -> Result<Client> {
-    let kubeconfig = kube_client::config::Kubeconfig::read_from(kubeconfig)?;
-    let options = kube_client::config::KubeConfigOptions::default();
-    let config = kube_client::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    Ok(Client::try_from(config)?)
 }

@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use kube_client::api::{DeleteParams, PostParams};
 use tokio::time::Instant;
 
+use crate::assembly::eventually;
 use crate::audit::{Audit, until_nothing_but};
-use crate::machine::{DEADLINE, Machine, eventually};
+use crate::machine::{DEADLINE, Machine};
 use crate::pods::{Life, uid_on_node};
 use crate::points::{Point, chances};
 use crate::program::Program;

@@ -7,8 +7,9 @@ use kube_client::api::{DeleteParams, PostParams};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::assembly::eventually;
 use crate::audit::{Audit, until_nothing_but};
-use crate::machine::{DEADLINE, Machine, eventually};
+use crate::machine::{DEADLINE, Machine};
 use crate::pods::{Life, pod, script};
 
 pub(crate) async fn ignores_its_signal() -> Result<()> {
