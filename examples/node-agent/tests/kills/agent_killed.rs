@@ -174,7 +174,8 @@ impl World {
             Ok(pods.list(&all).await?.items.is_empty().then_some(()))
         })
         .await?;
-        self.until_nothing_but(&BTreeSet::new()).await
+        // The program as well, whose turn it is once in a minute.
+        until_nothing_but(&self.machine, &BTreeSet::new(), 2 * DEADLINE).await
     }
 
     fn start(&self) -> Result<Program> {
@@ -261,7 +262,8 @@ impl World {
     }
 
     /// Waits until nothing is left but of these pods. The program collects dead containers and
-    /// sandboxes once in a minute, which nobody can configure, so of those only what runs counts.
+    /// sandboxes once in a minute, which nobody can configure, so until the end only what runs counts
+    /// of those.
     async fn until_nothing_but(&self, uids: &BTreeSet<String>) -> Result<()> {
         if self.victim == Victim::Agent {
             return until_nothing_but(&self.machine, uids, DEADLINE).await;
