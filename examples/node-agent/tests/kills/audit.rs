@@ -14,7 +14,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use crate::containers::{Containers, Owner};
@@ -310,13 +310,23 @@ async fn look(notes: Arc<Mutex<Notes>>, tell: broadcast::Sender<Happened>) -> Re
             new.watch(&directory, RecursiveMode::Recursive)?;
             watcher = Some(new);
         }
-        let happened = notes.lock().look();
+        let happened = on_files(&notes, Notes::look).await?;
         for it in happened {
             let _ = tell.send(it);
         }
         // Whether something happened or it is only time to look again is the same.
         let _ = timeout(PERIOD, changed.notified()).await;
     }
+}
+
+/// Does something that reads files, on a thread where nobody waits for it: those of the tasks are few,
+/// and serve the API and the runtime as well.
+async fn on_files<T: Send + 'static>(
+    notes: &Arc<Mutex<Notes>>,
+    work: impl FnOnce(&mut Notes) -> T + Send + 'static,
+) -> Result<T> {
+    let notes = notes.clone();
+    Ok(spawn_blocking(move || work(&mut notes.lock())).await?)
 }
 
 /// Whether a file may have changed: looking at one is an event, too.
@@ -341,12 +351,12 @@ async fn watch(
             let happened = match event? {
                 WatchEvent::Added(pod) | WatchEvent::Modified(pod) => {
                     version = pod.metadata.resource_version.clone().unwrap_or_default();
-                    let happened = notes.lock().pod(&pod);
+                    let happened = on_files(&notes, move |notes| notes.pod(&pod)).await?;
                     [happened, vec![Happened::PodWritten]].concat()
                 }
                 WatchEvent::Deleted(pod) => {
                     version = pod.metadata.resource_version.clone().unwrap_or_default();
-                    notes.lock().pod_gone(&pod);
+                    on_files(&notes, move |notes| notes.pod_gone(&pod)).await?;
                     vec![Happened::PodGone]
                 }
                 WatchEvent::Bookmark(mark) => {
