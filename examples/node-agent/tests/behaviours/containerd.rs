@@ -9,6 +9,7 @@ mod fixture;
 mod node;
 mod pod;
 mod rows;
+mod script;
 mod suite;
 mod table;
 mod world;

@@ -22,6 +22,7 @@ pub(crate) use crate::pod::{
     condition, container, container_id, ended, is_over, is_ready, is_running, phase, restarts,
     waits_for,
 };
+use crate::script::LISTENS;
 
 /// A namespace of its own on a node that runs, for one behaviour.
 #[derive(Clone)]
@@ -248,6 +249,14 @@ impl World {
         &self,
         name: &str,
         container: &str,
+    /// Waits until containers hear that they are told to end.
+    pub(crate) async fn listen(&self, name: &str, containers: &[&str]) -> Result<()> {
+        for container in containers {
+            self.printed(name, container, LISTENS).await?;
+        }
+        Ok(())
+    }
+
         command: &[&str],
     ) -> Result<String> {
         let params = kube_client::api::AttachParams::default()

@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::sidecars::sharing;
+use crate::script::{LISTENS, OBEYS, awaits, ends_with};
 use crate::table::{Row, row};
 use crate::world::{FIXTURE, World, is_running, restarts};
 
@@ -60,14 +62,11 @@ async fn server(world: &World) -> Result<String> {
 
 async fn hooked(world: &World, hooks: Value, script: &str) -> Result<()> {
     let container = json!({"command": ["sh", "-c", script], "lifecycle": hooks});
-    let spec = json!({"terminationGracePeriodSeconds": 15, "containers": [container]});
+    let spec = json!({"terminationGracePeriodSeconds": 60, "containers": [container]});
     world.pod("p", spec).await?;
     world.ready("p").await?;
     Ok(())
 }
-
-/// Ends by itself as soon as it is told to.
-const OBEYS: &str = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
 
 async fn post_start_exec(world: World) -> Result<()> {
     let hook = json!({"postStart": {"exec": {"command": ["sh", "-c", "echo hook > $KUBEWRIGHT_ROOT/shared/ran"]}}});
@@ -127,14 +126,18 @@ async fn post_start_http(world: World) -> Result<()> {
 }
 
 async fn pre_stop_exec(world: World) -> Result<()> {
-    // What the hook prints is nobody's; what it asks the server for is seen.
-    let host = server(&world).await?;
-    let request = format!("wget -q -O - http://{host}:8080/from-exec || true");
-    let hooks = json!({"preStop": {"exec": {"command": ["sh", "-c", request]}}});
-    hooked(&world, hooks, OBEYS).await?;
-    world.delete("p", None).await?;
-    world.printed("server", "main", "GET /from-exec").await?;
-    world.gone("p").await
+    // What the hook prints is nobody's; without what it does, the container would not end in time.
+    let hook = "touch $KUBEWRIGHT_ROOT/v/hooked";
+    let script = format!("{}; echo hooked", awaits("hooked"));
+    let container = json!({
+        "command": ["sh", "-c", format!("trap '' TERM; echo {LISTENS}; {script}")],
+        "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", hook]}}},
+    });
+    let spec = json!({"terminationGracePeriodSeconds": 600, "containers": [container]});
+    world.pod("p", sharing(spec)).await?;
+    let log = end_of(&world).await?;
+    ensure!(log == "hooked\n", "{log:?}");
+    Ok(())
 }
 
 async fn pre_stop_http(world: World) -> Result<()> {
@@ -154,53 +157,48 @@ async fn pre_stop_http(world: World) -> Result<()> {
 }
 
 /// What a container prints is lost with its pod: this one's end is watched by a follower of its log.
-async fn end_of(world: &World, grace: Option<u32>) -> Result<String> {
+async fn end_of(world: &World) -> Result<String> {
     use futures::{AsyncBufReadExt as _, StreamExt as _};
 
+    world.ready("p").await?;
+    world.listen("p", &["main"]).await?;
     let follow = kube_client::api::LogParams {
         follow: true,
         ..Default::default()
     };
     let mut lines = world.api::<Pod>().log_stream("p", &follow).await?.lines();
-    world.delete("p", grace).await?;
+    world.delete("p", None).await?;
     let mut log = String::new();
     while let Some(line) = lines.next().await {
-        log.push_str(&line?);
-        log.push('\n');
+        let line = line?;
+        if line != LISTENS {
+            log.push_str(&line);
+            log.push('\n');
+        }
     }
     world.gone("p").await?;
     Ok(log)
 }
 
 async fn before_the_signal(world: World) -> Result<()> {
-    let script = "touch $KUBEWRIGHT_ROOT/shared/up; trap 'cat $KUBEWRIGHT_ROOT/shared/hook; echo signal; exit 0' TERM; while :; do sleep 0.05; done";
+    let hook = "echo hook > $KUBEWRIGHT_ROOT/v/hook";
+    let script = ends_with("cat $KUBEWRIGHT_ROOT/v/hook; echo signal");
     let container = json!({
         "command": ["sh", "-c", script],
-        "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", "echo hook > $KUBEWRIGHT_ROOT/shared/hook"]}}},
-        "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
+        "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", hook]}}},
     });
-    let spec = json!({
-        "terminationGracePeriodSeconds": 15,
-        "volumes": [{"name": "shared", "emptyDir": {}}],
-        "containers": [container],
-    });
-    world.pod("p", spec).await?;
-    world.ready("p").await?;
-    let log = end_of(&world, None).await?;
+    let spec = json!({"terminationGracePeriodSeconds": 60, "containers": [container]});
+    world.pod("p", sharing(spec)).await?;
+    let log = end_of(&world).await?;
     ensure!(log == "hook\nsignal\n", "{log:?}");
     Ok(())
 }
 
 async fn waits_for_hook(world: World) -> Result<()> {
     let hooks = json!({"preStop": {"exec": {"command": ["sleep", "3"]}}});
-    hooked(
-        &world,
-        hooks,
-        "trap 'echo signal; exit 0' TERM; while :; do sleep 0.05; done",
-    )
-    .await?;
+    hooked(&world, hooks, &ends_with("echo signal")).await?;
     let began = Instant::now();
-    let log = end_of(&world, None).await?;
+    let log = end_of(&world).await?;
     let took = began.elapsed();
     ensure!(log == "signal\n", "{log:?}");
     ensure!(took > Duration::from_secs_f64(2.9), "{took:?}");

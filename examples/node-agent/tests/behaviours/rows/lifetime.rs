@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::restart::agent_acts;
+use crate::script::DEAF;
 use crate::table::{Row, row};
 use crate::world::{World, container, ended, is_over, is_ready, phase};
 
@@ -61,13 +62,12 @@ async fn deadline(world: World) -> Result<()> {
 
 /// A container that does not end by itself.
 fn deaf() -> serde_json::Value {
-    let script = "trap '' TERM; echo deaf; while :; do sleep 0.1; done";
-    json!({"terminationGracePeriodSeconds": 600, "containers": [{"command": ["sh", "-c", script]}]})
+    json!({"terminationGracePeriodSeconds": 600, "containers": [{"command": ["sh", "-c", DEAF]}]})
 }
 
 async fn deletion_grace(world: World) -> Result<()> {
     world.pod("p", deaf()).await?;
-    world.printed("p", "main", "deaf").await?;
+    world.listen("p", &["main"]).await?;
     let began = Instant::now();
     world.delete("p", Some(3)).await?;
     let mut code = None;
@@ -89,7 +89,7 @@ async fn deletion_grace(world: World) -> Result<()> {
 
 async fn grace_shrinks(world: World) -> Result<()> {
     world.pod("p", deaf()).await?;
-    world.printed("p", "main", "deaf").await?;
+    world.listen("p", &["main"]).await?;
     world.delete("p", Some(500)).await?;
     world
         .until("p", "it is being ended", |pod| {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::fixture::ASKED;
+use crate::script::DEAF;
 use crate::table::{Row, row};
 use crate::world::{FIXTURE, World, container, eventually, is_ready, is_running, restarts};
 
@@ -399,11 +400,7 @@ async fn own_grace(world: World, kind: &str) -> Result<()> {
         "initialDelaySeconds": 1,
         "terminationGracePeriodSeconds": 2,
     });
-    let main = with(
-        shell("trap '' TERM; while :; do sleep 0.1; done"),
-        kind,
-        probe,
-    );
+    let main = with(shell(DEAF), kind, probe);
     let spec = json!({"terminationGracePeriodSeconds": 500, "containers": [main]});
     let began = Instant::now();
     world.pod("p", spec).await?;

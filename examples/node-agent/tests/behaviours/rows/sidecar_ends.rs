@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube_client::api::LogParams;
 use serde_json::{Value, json};
 
-use super::sidecars::{OBEYS, asks, sharing, sidecar};
+use super::sidecars::{asks, sharing, sidecar};
+use crate::script::{DEAF, LISTENS, OBEYS, awaits, ends_with, heeds};
 use crate::table::{Row, row};
 use crate::world::{World, ended, is_over, is_running, phase, restarts, waits_for};
 
@@ -70,10 +71,13 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-/// What a container of a pod prints until its end, which comes with the pod's deletion.
-async fn printed_at_the_end(world: &World, container: &str) -> Result<Vec<String>> {
+/// What the first of these containers prints until its end, which comes with the pod's deletion, once
+/// all of them hear of that.
+async fn printed_at_the_end(world: &World, containers: &[&str]) -> Result<Vec<String>> {
+    world.ready("p").await?;
+    world.listen("p", containers).await?;
     let params = LogParams {
-        container: Some(container.to_owned()),
+        container: Some(containers[0].to_owned()),
         follow: true,
         ..LogParams::default()
     };
@@ -84,12 +88,8 @@ async fn printed_at_the_end(world: &World, container: &str) -> Result<Vec<String
         printed.push(line?);
     }
     world.gone("p").await?;
+    printed.retain(|line| line != LISTENS);
     Ok(printed)
-}
-
-/// Ends when it is told to, and does something before.
-fn ends_with(script: &str) -> String {
-    format!("trap '{script}; exit 0' TERM; while :; do sleep 0.05; done")
 }
 
 /// Adds a word to what all containers of the pod can read.
@@ -109,8 +109,7 @@ async fn reverse_end(world: World) -> Result<()> {
         "containers": [{"command": ["sh", "-c", ends_with(&says("main"))]}],
     });
     world.pod("p", sharing(spec)).await?;
-    world.ready("p").await?;
-    let order = printed_at_the_end(&world, "first").await?;
+    let order = printed_at_the_end(&world, &["first", "second", "main"]).await?;
     ensure!(order == ["main", "second", "first"], "{order:?}");
     Ok(())
 }
@@ -123,16 +122,14 @@ fn with_hook(mut container: Value, script: &str) -> Value {
 async fn hook_first(world: World) -> Result<()> {
     let side = sidecar("side", &ends_with(&format!("{TELLS}; echo signal")));
     // The container itself sees to it that the hook has been there when it ends.
-    let waits = "while [ ! -e $KUBEWRIGHT_ROOT/v/order ]; do sleep 0.05; done";
-    let main = ends_with(&format!("{waits}; {}", says("main")));
+    let main = ends_with(&format!("{}; {}", awaits("order"), says("main")));
     let spec = json!({
         "terminationGracePeriodSeconds": 20,
         "initContainers": [with_hook(side, &says("hook"))],
         "containers": [{"command": ["sh", "-c", main]}],
     });
     world.pod("p", sharing(spec)).await?;
-    world.ready("p").await?;
-    let order = printed_at_the_end(&world, "side").await?;
+    let order = printed_at_the_end(&world, &["side", "main"]).await?;
     ensure!(order == ["hook", "main", "signal"], "{order:?}");
     Ok(())
 }
@@ -155,22 +152,20 @@ async fn hooks_together(world: World) -> Result<()> {
         "containers": [{"command": ["sh", "-c", OBEYS]}],
     });
     world.pod("p", sharing(spec)).await?;
-    world.ready("p").await?;
-    let mut hooks = printed_at_the_end(&world, "first").await?;
+    let mut hooks = printed_at_the_end(&world, &["first"]).await?;
     hooks.sort();
     ensure!(hooks == ["a", "b"], "{hooks:?}");
     Ok(())
 }
 
 async fn deaf(world: World) -> Result<()> {
-    let deaf = "trap '' TERM; while :; do sleep 0.1; done";
     let spec = json!({
         "terminationGracePeriodSeconds": 2,
-        "initContainers": [sidecar("first", deaf), sidecar("second", deaf)],
-        "containers": [{"command": ["sh", "-c", deaf]}],
+        "initContainers": [sidecar("first", DEAF), sidecar("second", DEAF)],
+        "containers": [{"command": ["sh", "-c", DEAF]}],
     });
     world.pod("p", spec).await?;
-    world.ready("p").await?;
+    world.listen("p", &["first", "second", "main"]).await?;
     world.delete("p", None).await?;
     let mut codes = [None; 3];
     let watched = world.watch("p", "nothing", |pod| {
@@ -245,10 +240,10 @@ async fn deleted_while_starting(world: World) -> Result<()> {
 async fn succeeds_on_failure(world: World) -> Result<()> {
     let spec = json!({
         "restartPolicy": "OnFailure",
-        "initContainers": [sidecar("first", OBEYS), sidecar("second", OBEYS)],
-        "containers": [{"command": ["true"]}],
+        "initContainers": [sidecar("first", &heeds("one", 0)), sidecar("second", &heeds("two", 0))],
+        "containers": [{"command": ["sh", "-c", format!("{}; {}", awaits("one"), awaits("two"))]}],
     });
-    world.pod("p", spec).await?;
+    world.pod("p", sharing(spec)).await?;
     let pod = world.until("p", "it has ended", is_over).await?;
     ensure!(phase(&pod) == "Succeeded");
     for name in ["first", "second"] {
@@ -261,10 +256,10 @@ async fn succeeds_on_failure(world: World) -> Result<()> {
 async fn fails(world: World) -> Result<()> {
     let spec = json!({
         "restartPolicy": "Never",
-        "initContainers": [sidecar("side", OBEYS)],
-        "containers": [{"command": ["sh", "-c", "exit 3"]}],
+        "initContainers": [sidecar("side", &heeds("up", 0))],
+        "containers": [{"command": ["sh", "-c", format!("{}; exit 3", awaits("up"))]}],
     });
-    world.pod("p", spec).await?;
+    world.pod("p", sharing(spec)).await?;
     let pod = world.until("p", "it has ended", is_over).await?;
     ensure!(phase(&pod) == "Failed");
     ensure!(ended(&pod, "side").is_some_and(|(code, ..)| code == 0));
@@ -273,12 +268,10 @@ async fn fails(world: World) -> Result<()> {
 
 async fn crashing(world: World) -> Result<()> {
     // It has started before it crashes, or nothing else would start.
-    let waits =
-        |file: &str| format!("while [ ! -e $KUBEWRIGHT_ROOT/v/{file} ]; do sleep 0.05; done");
-    let main = format!("touch $KUBEWRIGHT_ROOT/v/up; {}", waits("done"));
+    let main = format!("touch $KUBEWRIGHT_ROOT/v/up; {}", awaits("done"));
     let spec = json!({
         "restartPolicy": "Never",
-        "initContainers": [sidecar("side", &format!("{}; exit 1", waits("up")))],
+        "initContainers": [sidecar("side", &format!("{}; exit 1", awaits("up")))],
         "containers": [{"command": ["sh", "-c", main]}],
     });
     world.pod("p", sharing(spec)).await?;

@@ -6,6 +6,7 @@ use kube_client::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::restart::agent_acts;
+use crate::script::{OBEYS, awaits, heeds};
 use crate::table::{On, Place, Row, row};
 use crate::world::{
     World, condition, container, container_id, ended, is_over, is_ready, is_running, phase,
@@ -118,9 +119,6 @@ pub(super) fn sidecar(name: &str, script: &str) -> Value {
     json!({"name": name, "restartPolicy": "Always", "command": ["sh", "-c", script]})
 }
 
-/// Ends as soon as it is told to.
-pub(super) const OBEYS: &str = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
-
 async fn serial_start(world: World) -> Result<()> {
     let started = |after: f64| {
         json!({
@@ -149,10 +147,7 @@ async fn serial_start(world: World) -> Result<()> {
 }
 
 async fn runs_on(world: World) -> Result<()> {
-    let until = |file: &str| {
-        let script = format!("while [ ! -e $KUBEWRIGHT_ROOT/v/{file} ]; do sleep 0.05; done");
-        json!(["sh", "-c", script])
-    };
+    let until = |file: &str| json!(["sh", "-c", awaits(file)]);
     let spec = json!({
         "restartPolicy": "Never",
         "initContainers": [sidecar("side", OBEYS), {"name": "later", "command": until("first")}],
@@ -171,13 +166,12 @@ async fn runs_on(world: World) -> Result<()> {
 }
 
 async fn succeeds(world: World) -> Result<()> {
-    let side = sidecar("side", "trap 'exit 7' TERM; while :; do sleep 0.05; done");
     let spec = json!({
         "restartPolicy": "Never",
-        "initContainers": [side],
-        "containers": [{"command": ["true"]}],
+        "initContainers": [sidecar("side", &heeds("up", 7))],
+        "containers": [{"command": ["sh", "-c", awaits("up")]}],
     });
-    world.pod("p", spec).await?;
+    world.pod("p", sharing(spec)).await?;
     let pod = world.until("p", "it has ended", is_over).await?;
     ensure!(phase(&pod) == "Succeeded");
     ensure!(ended(&pod, "side").is_some_and(|(code, ..)| code == 7));
@@ -186,7 +180,7 @@ async fn succeeds(world: World) -> Result<()> {
 
 async fn restarted(world: World, policy: &str, code: u8) -> Result<()> {
     // It has started before it ends for the first time, or nothing else would start.
-    let side = format!("while [ ! -e $KUBEWRIGHT_ROOT/v/up ]; do sleep 0.05; done; exit {code}");
+    let side = format!("{}; exit {code}", awaits("up"));
     let main = format!("touch $KUBEWRIGHT_ROOT/v/up; {OBEYS}");
     let spec = json!({
         "restartPolicy": policy,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::table::{Row, row};
+use crate::script::ends_with;
 use crate::world::{IMAGE, World, container_id, eventually, is_ready};
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -205,13 +206,17 @@ async fn removed_and_back(world: World) -> Result<()> {
     world.gone(&pod.mirror()).await
 }
 
-/// Takes three seconds to end.
-const SLOW: &str = "trap 'sleep 3; exit 0' TERM; while :; do sleep 0.05; done";
+/// Runs a static pod that takes three seconds to end, until it hears that it is told to.
+async fn slow(pod: &Static<'_>) -> Result<Pod> {
+    pod.write(&ends_with("sleep 3"), 60)?;
+    let mirror = pod.ready().await?;
+    pod.world.listen(&pod.mirror(), &["main"]).await?;
+    Ok(mirror)
+}
 
 async fn grace_on_removal(world: World) -> Result<()> {
     let pod = Static::new(&world, "s");
-    pod.write(SLOW, 20)?;
-    pod.ready().await?;
+    slow(&pod).await?;
     let began = Instant::now();
     pod.remove()?;
     world.gone(&pod.mirror()).await?;
@@ -222,8 +227,7 @@ async fn grace_on_removal(world: World) -> Result<()> {
 
 async fn grace_on_change(world: World) -> Result<()> {
     let pod = Static::new(&world, "s");
-    pod.write(SLOW, 20)?;
-    let before = pod.ready().await?;
+    let before = slow(&pod).await?;
     let began = Instant::now();
     pod.write(STAYS, 1)?;
     pod.other(&before).await?;
@@ -235,8 +239,7 @@ async fn grace_on_change(world: World) -> Result<()> {
 
 async fn no_mirror_meanwhile(world: World) -> Result<()> {
     let pod = Static::new(&world, "s");
-    pod.write(SLOW, 20)?;
-    pod.ready().await?;
+    slow(&pod).await?;
     pod.remove()?;
     let api = world.api::<Pod>();
     let force = DeleteParams {
@@ -257,8 +260,7 @@ async fn no_mirror_meanwhile(world: World) -> Result<()> {
 
 async fn changed_again_and_again(world: World) -> Result<()> {
     let pod = Static::new(&world, "s");
-    pod.write(SLOW, 20)?;
-    let before = pod.ready().await?;
+    let before = slow(&pod).await?;
     // Each time it is another pod, and only the last of them is to run: the first takes its time.
     for number in 0..10 {
         let seen = world.node.seen_static(&pod.name).await?;
