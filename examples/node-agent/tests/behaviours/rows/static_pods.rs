@@ -246,6 +246,12 @@ async fn no_mirror_meanwhile(world: World) -> Result<()> {
         grace_period_seconds: Some(0),
         ..DeleteParams::default()
     };
+    // As long as the file is there for all that the agent knows, a mirror is right.
+    eventually("the agent has seen that the file went", async || {
+        let seen = world.node.seen_static(&pod.name).await?;
+        Ok(seen.is_empty().then_some(()))
+    })
+    .await?;
     // It may be gone already; what matters is that it does not come again.
     let _ = api.delete(&pod.mirror(), &force).await;
     let mirror = pod.mirror();
