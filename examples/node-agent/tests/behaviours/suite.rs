@@ -18,6 +18,9 @@ const THREADS: usize = 12;
 /// How long one may take.
 const LIMIT: Duration = Duration::from_secs(400);
 
+/// How long a behaviour may take to take away what it leaves.
+const CLEAN_UP: Duration = Duration::from_secs(10);
+
 /// What runs the containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -83,7 +86,11 @@ impl Suite {
                 let start = || async { Node::start(self.kind, 0).await.map(Arc::new) };
                 let node = self.shared.get_or_try_init(start).await;
                 let node = node.context("the shared node does not start")?.clone();
-                show(row, World::new(node, &namespace).await?).await
+                let world = World::new(node, &namespace).await?;
+                let shown = show(row, world.clone()).await;
+                // What is left over would take the others' time; whether it goes is not shown here.
+                let _ = timeout(CLEAN_UP, world.clear()).await;
+                shown
             }
             Place::Alone => {
                 let node = Node::start(self.kind, number).await;

@@ -206,6 +206,16 @@ impl World {
         Ok(())
     }
 
+    /// Deletes all pods at once.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        let (params, all) = (
+            DeleteParams::default().grace_period(0),
+            ListParams::default(),
+        );
+        self.api::<Pod>().delete_collection(&params, &all).await?;
+        Ok(())
+    }
+
     /// Waits until a pod is gone from the API.
     pub(crate) async fn gone(&self, name: &str) -> Result<()> {
         eventually(&format!("pod {name} is gone"), async || {
@@ -239,6 +249,14 @@ impl World {
         .await
     }
 
+    /// Waits until containers hear that they are told to end.
+    pub(crate) async fn listen(&self, name: &str, containers: &[&str]) -> Result<()> {
+        for container in containers {
+            self.printed(name, container, LISTENS).await?;
+        }
+        Ok(())
+    }
+
     /// Runs a command in the container `main` and returns what it printed.
     pub(crate) async fn exec(&self, name: &str, command: &[&str]) -> Result<String> {
         self.exec_in(name, "main", command).await
@@ -249,14 +267,6 @@ impl World {
         &self,
         name: &str,
         container: &str,
-    /// Waits until containers hear that they are told to end.
-    pub(crate) async fn listen(&self, name: &str, containers: &[&str]) -> Result<()> {
-        for container in containers {
-            self.printed(name, container, LISTENS).await?;
-        }
-        Ok(())
-    }
-
         command: &[&str],
     ) -> Result<String> {
         let params = kube_client::api::AttachParams::default()

@@ -1,5 +1,6 @@
 //! Pods of files: their mirrors, their ends, and life without an API server.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -9,8 +10,8 @@ use kube_client::api::DeleteParams;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::table::{Row, row};
 use crate::script::ends_with;
+use crate::table::{Row, row};
 use crate::world::{IMAGE, World, container_id, eventually, is_ready};
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -79,6 +80,14 @@ struct Static<'a> {
     name: String,
 }
 
+/// A behaviour that fails leaves no pod to the node that it shares.
+impl Drop for Static<'_> {
+    fn drop(&mut self) {
+        // As a rule it was removed.
+        let _ = self.remove();
+    }
+}
+
 impl<'a> Static<'a> {
     fn new(world: &'a World, suffix: &str) -> Self {
         let name = format!("{}-{suffix}", world.namespace);
@@ -96,23 +105,19 @@ impl<'a> Static<'a> {
             },
         });
         // Under its name only once it is whole.
-        let path = self
-            .world
-            .node
-            .manifests()
-            .join(format!("{}.json", self.name));
+        let path = self.path();
         let new = path.with_extension("new");
         std::fs::write(&new, manifest.to_string())?;
         Ok(std::fs::rename(new, path)?)
     }
 
     fn remove(&self) -> Result<()> {
-        let path = self
-            .world
-            .node
-            .manifests()
-            .join(format!("{}.json", self.name));
-        Ok(std::fs::remove_file(path)?)
+        Ok(std::fs::remove_file(self.path())?)
+    }
+
+    fn path(&self) -> PathBuf {
+        let name = format!("{}.json", self.name);
+        self.world.node.manifests().join(name)
     }
 
     /// The name of its mirror.
@@ -241,17 +246,17 @@ async fn no_mirror_meanwhile(world: World) -> Result<()> {
     let pod = Static::new(&world, "s");
     slow(&pod).await?;
     pod.remove()?;
-    let api = world.api::<Pod>();
-    let force = DeleteParams {
-        grace_period_seconds: Some(0),
-        ..DeleteParams::default()
-    };
     // As long as the file is there for all that the agent knows, a mirror is right.
     eventually("the agent has seen that the file went", async || {
         let seen = world.node.seen_static(&pod.name).await?;
         Ok(seen.is_empty().then_some(()))
     })
     .await?;
+    let api = world.api::<Pod>();
+    let force = DeleteParams {
+        grace_period_seconds: Some(0),
+        ..DeleteParams::default()
+    };
     // It may be gone already; what matters is that it does not come again.
     let _ = api.delete(&pod.mirror(), &force).await;
     let mirror = pod.mirror();
