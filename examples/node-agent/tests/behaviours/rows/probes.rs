@@ -191,7 +191,13 @@ async fn restarted(world: &World, main: Value) -> Result<()> {
     Ok(())
 }
 
-async fn not_restarted(world: &World, main: Value) -> Result<()> {
+async fn not_restarted(world: &World, mut main: Value) -> Result<()> {
+    // One failure restarts it: neither its start nor a machine that does much else is to be one.
+    main["livenessProbe"]["timeoutSeconds"] = json!(30);
+    if main.get("startupProbe").is_none() {
+        main["startupProbe"] = main["livenessProbe"].clone();
+        main["startupProbe"]["failureThreshold"] = json!(100);
+    }
     pod(world, main).await?;
     asked_often(world).await?;
     let pod = world.get("p").await?;
@@ -240,12 +246,10 @@ async fn never_ready(world: World) -> Result<()> {
 }
 
 async fn restarted_by_exec(world: World) -> Result<()> {
-    let script = "touch /tmp/$NAME; (sleep 2; rm /tmp/$NAME) & exec sleep 1000";
-    let probe =
-        json!({"exec": {"command": ["sh", "-c", "cat /tmp/$NAME"]}, "initialDelaySeconds": 1});
-    let mut main = with(shell(script), "livenessProbe", probe);
-    main["env"] = json!([{"name": "NAME", "value": format!("{}-health", world.namespace)}]);
-    restarted(&world, main).await
+    let script = "cd $KUBEWRIGHT_ROOT; touch health; (sleep 2; rm health) & exec sleep 1000";
+    let command = ["sh", "-c", "cat $KUBEWRIGHT_ROOT/health"];
+    let probe = json!({"exec": {"command": command}, "initialDelaySeconds": 1});
+    restarted(&world, with(shell(script), "livenessProbe", probe)).await
 }
 
 async fn restarted_by_slow_exec(world: World) -> Result<()> {
