@@ -33,7 +33,7 @@ pub(crate) fn rows() -> Vec<Row> {
             Box::pin(resource(at, "limits.memory", "1Mi", "64"))
         }),
         ("gives the request of processors", On::Any, |at| {
-            Box::pin(resource(at, "requests.cpu", "1m", "250"))
+            Box::pin(resource(at, "requests.cpu", "1m", "50"))
         }),
         ("gives the request of memory", On::Any, |at| {
             Box::pin(resource(at, "requests.memory", "1Mi", "32"))
@@ -178,7 +178,7 @@ async fn resource(at: At, resource: &str, divisor: &str, expected: &str) -> Resu
         "cat file",
     );
     spec["containers"][0]["resources"] = json!({
-        "requests": {"cpu": "250m", "memory": "32Mi"},
+        "requests": {"cpu": "50m", "memory": "32Mi"},
         "limits": {"cpu": "1250m", "memory": "64Mi"},
     });
     let printed = at.prints(json!({}), spec).await?;

@@ -274,7 +274,7 @@ fn resource(name: &str, resource: &str, divisor: &str) -> Value {
 async fn limits_and_requests(world: World) -> Result<()> {
     let main = json!({
         "resources": {
-            "requests": {"cpu": "250m", "memory": "32Mi"},
+            "requests": {"cpu": "50m", "memory": "32Mi"},
             "limits": {"cpu": "1250m", "memory": "64Mi"},
         },
         "env": [
@@ -286,7 +286,7 @@ async fn limits_and_requests(world: World) -> Result<()> {
     });
     let found = environment(&world, json!({}), main).await?;
     expect(&found, "CPU_LIMIT", "2")?;
-    expect(&found, "CPU_REQUEST", "250")?;
+    expect(&found, "CPU_REQUEST", "50")?;
     expect(&found, "MEMORY_LIMIT", "67108864")?;
     expect(&found, "MEMORY_REQUEST", "32")
 }
