@@ -1,5 +1,7 @@
 //! What is kept of what has ended, and for how long.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
@@ -56,16 +58,28 @@ async fn rotation(world: World) -> Result<()> {
             .map(|entry| entry.file_name().into_string());
         Ok(names.flatten().collect())
     };
-    let rotated = eventually("the log was rotated", async || {
-        let names = names()?;
-        let is_compressed = |name: &String| name.starts_with("0.log.") && name.ends_with(".gz");
-        // What is being compressed is there twice.
-        let kept = names.iter().filter(|name| !name.ends_with(".tmp")).count();
+    let compressed = async || {
+        let names: BTreeSet<String> = names()?.into_iter().collect();
+        // What is being compressed is there twice, under one more name.
+        let counts =
+            |name: &&String| !name.ends_with(".tmp") && !names.contains(&format!("{name}.gz"));
+        let kept = names.iter().filter(counts).count();
         ensure!(kept <= 5, "{names:?}");
-        let is_done = names.iter().any(is_compressed) && names.iter().any(|name| name == "0.log");
-        Ok(is_done.then_some(()))
-    });
-    rotated.await.with_context(|| format!("{:?}", names()))
+        let mut compressed = names.iter();
+        // The oldest comes first.
+        Ok(compressed
+            .find(|name| name.starts_with("0.log.") && name.ends_with(".gz"))
+            .cloned())
+    };
+    let seen = async {
+        let first = eventually("the log was rotated and compressed", compressed).await?;
+        eventually("the oldest file has gone", async || {
+            Ok(compressed().await?.filter(|oldest| *oldest > first))
+        })
+        .await
+    };
+    seen.await.with_context(|| format!("{:?}", names()))?;
+    Ok(())
 }
 
 async fn dead_containers(world: World) -> Result<()> {
