@@ -116,16 +116,8 @@ async fn with_init(world: World) -> Result<()> {
         "containers": [{"command": ["sleep", "1000"]}],
     });
     let order = order(&world, spec).await?;
-    let place = |name: &str| order.iter().position(|it| it == name);
-    ensure!(
-        place("PodReadyToStartContainers") < place("Initialized"),
-        "{order:?}"
-    );
-    ensure!(
-        place("Initialized") <= place("ContainersReady"),
-        "{order:?}"
-    );
-    Ok(())
+    before(&order, "PodReadyToStartContainers", "Initialized")?;
+    before(&order, "Initialized", "ContainersReady")
 }
 
 async fn failing_volume(world: World) -> Result<()> {
