@@ -326,6 +326,7 @@ async fn unknown_static_pod(world: World) -> Result<()> {
         .get("kubernetes.io/config.hash")
         .context("it has a hash")?
         .clone();
+    ensure!(!world.node.sandboxes(&uid).await?.is_empty());
     world.node.stop_agent().await?;
     std::fs::remove_file(&path)?;
     world.node.start_agent().await?;
