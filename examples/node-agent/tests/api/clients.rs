@@ -170,24 +170,22 @@ async fn serve(listener: TcpListener, made: Arc<AtomicUsize>, closed: watch::Sen
     }
 }
 
-/// A client of heartbeats that may take a tenth of a second.
-fn hasty(listener: &TcpListener) -> (Clients, Duration) {
+/// A client of heartbeats that may take so long.
+fn patient_for(limit: Duration, listener: &TcpListener) -> Clients {
     let address = listener.local_addr().unwrap();
     let config = kube_client::Config::new(format!("http://{address}").parse().unwrap());
     let limits = ClientLimits {
-        heartbeat_timeout: Duration::from_millis(100),
+        heartbeat_timeout: limit,
         ..ClientLimits::default()
     };
-    (
-        Clients::connect(&config, &limits).unwrap(),
-        limits.heartbeat_timeout,
-    )
+    Clients::connect(&config, &limits).unwrap()
 }
 
 #[tokio::test]
 async fn a_heartbeat_finds_the_connection_of_the_one_before() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (clients, limit) = hasty(&listener);
+    let limit = Duration::from_secs(1);
+    let clients = patient_for(limit, &listener);
     let made = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, Arc::clone(&made), watch::channel(0).0));
@@ -195,7 +193,7 @@ async fn a_heartbeat_finds_the_connection_of_the_one_before() {
     for _ in 0..3 {
         nodes.get("n").await.unwrap();
         // Between two of them, a connection is idle for longer than one may take.
-        sleep(2 * limit).await;
+        sleep(limit + limit / 10).await;
     }
     assert_eq!(made.load(Ordering::Relaxed), 1);
 }
@@ -203,7 +201,7 @@ async fn a_heartbeat_finds_the_connection_of_the_one_before() {
 #[tokio::test]
 async fn a_heartbeat_whose_answer_stalls_ends() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (clients, _) = hasty(&listener);
+    let clients = patient_for(Duration::from_millis(100), &listener);
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let (mut connection, _) = listener.accept().await.unwrap();
