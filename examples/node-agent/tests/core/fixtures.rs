@@ -3,7 +3,6 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use node_agent::moment::Moment;
 use node_agent::pod::{PodName, PodUid, containers};
@@ -13,12 +12,9 @@ use node_agent::runtime::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// A point in time, in seconds since the beginning of all of them.
-pub(crate) fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
-}
+pub(crate) use crate::pods::at;
 
-/// The same, by the clock that nobody sets.
+/// A point in time, in seconds, by the clock that nobody sets.
 pub(crate) fn after(seconds: i64) -> Instant {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     // Something was before it.

@@ -6,6 +6,7 @@
 )]
 
 mod fixtures;
+mod pods;
 
 mod backoff;
 mod crash_loop;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use node_agent::shutdown::{shut_down, shutdown_grace, shutdown_groups};
 
-use crate::workers::{fixed, named};
+use crate::pods::{fixed, named};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -7,7 +7,8 @@ use node_agent::worker::{Effect, Failure, Outcome, PodWorkers, Stage, Turn, Upda
 use proptest::prelude::*;
 
 use crate::fixtures::after;
-use crate::workers::{deleted, fixed, kill, named, orphan, update};
+use crate::pods::{deleted, fixed, named};
+use crate::workers::{kill, orphan, update};
 
 /// Something that happens.
 #[derive(Clone, Debug)]

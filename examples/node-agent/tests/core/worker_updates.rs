@@ -2,7 +2,8 @@
 
 use node_agent::worker::{Effect, PodUpdate, Stage, UpdateKind, Waiter};
 
-use crate::workers::{Rig, deleted, in_phase, kill, named, orphan, rig, uid, update};
+use crate::pods::{deleted, named, uid};
+use crate::workers::{Rig, in_phase, kill, orphan, rig, update};
 
 use UpdateKind::{Create, Sync, Update};
 

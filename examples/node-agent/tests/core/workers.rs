@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use node_agent::pod::{PodName, PodUid};
 use node_agent::runtime::ObservedPod;
 use node_agent::status::Eviction;
@@ -13,29 +12,9 @@ use node_agent::worker::{
     Delay, Effect, Failure, Kill, KillCause, KnownWorker, Outcome, PodUpdate, PodWorkers, Stage,
     Subject, Turn, UpdateKind, Waiter, Work,
 };
-use serde_json::json;
 
-use crate::fixtures::{after, at, in_sandbox, running};
-
-pub(crate) fn named(uid: &str, name: &str) -> Pod {
-    serde_json::from_value(json!({
-        "metadata": {"uid": uid, "name": name, "namespace": "ns"},
-        "spec": {"terminationGracePeriodSeconds": 30, "containers": [{"name": "a"}]},
-    }))
-    .unwrap()
-}
-
-pub(crate) fn fixed(uid: &str, name: &str) -> Pod {
-    let mut pod = named(uid, name);
-    pod.metadata.annotations = Some([("kubernetes.io/config.source".into(), "file".into())].into());
-    pod
-}
-
-pub(crate) fn deleted(mut pod: Pod, grace: i64) -> Pod {
-    pod.metadata.deletion_timestamp = Some(Time(at(0)));
-    pod.metadata.deletion_grace_period_seconds = Some(grace);
-    pod
-}
+use crate::fixtures::{after, in_sandbox, running};
+use crate::pods::{deleted, fixed, named, uid};
 
 pub(crate) fn in_phase(mut pod: Pod, phase: &str) -> Pod {
     pod.status.get_or_insert_default().phase = Some(phase.into());
@@ -79,10 +58,6 @@ pub(crate) fn orphan(uid: &str, name: &str) -> PodUpdate {
         subject,
         kill: None,
     }
-}
-
-pub(crate) fn uid(uid: &str) -> PodUid {
-    PodUid::new(uid)
 }
 
 /// Workers that are driven by hand.

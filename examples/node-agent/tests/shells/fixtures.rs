@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kubewright_cri::testing::{FakeRuntime, Fault};
 use kubewright_cri::{Error, Runtime};
 use node_agent::pod::{PodName, PodUid};
@@ -16,17 +14,9 @@ use node_agent::runtime::{
     ObservedSandbox, PodRuntime, RuntimeState,
 };
 use parking_lot::Mutex;
-use serde_json::json;
 use tokio::time::sleep;
 
-/// A point in time, in seconds since the beginning of all of them.
-pub(crate) fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
-}
-
-pub(crate) fn uid(uid: &str) -> PodUid {
-    PodUid::new(uid)
-}
+pub(crate) use crate::pods::{at, deleted, fixed, named, uid};
 
 pub(crate) fn name(name: &str) -> PodName {
     PodName::new("ns", name)
@@ -35,26 +25,6 @@ pub(crate) fn name(name: &str) -> PodName {
 /// A pod of an API server, called `name-UID`.
 pub(crate) fn pod(uid: &str) -> Pod {
     named(uid, &format!("name-{uid}"))
-}
-
-pub(crate) fn named(uid: &str, name: &str) -> Pod {
-    serde_json::from_value(json!({
-        "metadata": {"uid": uid, "name": name, "namespace": "ns"},
-        "spec": {"terminationGracePeriodSeconds": 30, "containers": [{"name": "a"}]},
-    }))
-    .unwrap()
-}
-
-pub(crate) fn fixed(uid: &str, name: &str) -> Pod {
-    let mut pod = named(uid, name);
-    pod.metadata.annotations = Some([("kubernetes.io/config.source".into(), "file".into())].into());
-    pod
-}
-
-pub(crate) fn deleted(mut pod: Pod, grace: i64) -> Pod {
-    pod.metadata.deletion_timestamp = Some(Time(at(0)));
-    pod.metadata.deletion_grace_period_seconds = Some(grace);
-    pod
 }
 
 /// What a runtime says of a pod with these containers and nothing else.

@@ -7,6 +7,8 @@
 )]
 
 mod fixtures;
+#[path = "../core/pods.rs"]
+mod pods;
 
 mod container_gc;
 
