@@ -241,6 +241,12 @@ fn compute_pod_actions_with_init_containers_and_no_sandbox() {
             abandoned(),
         ),
         (
+            "a pod that never had a container starts under Never",
+            "Never",
+            vec![],
+            created(),
+        ),
+        (
             "what failed starts anew under OnFailure",
             "OnFailure",
             [
@@ -263,8 +269,13 @@ fn compute_pod_actions_with_init_containers_and_no_sandbox() {
             abandoned(),
         ),
     ];
+    check_without_sandbox(&json!({}), cases);
+}
+
+/// The cases of a pod whose sandbox is there and not ready.
+fn check_without_sandbox(init: &Value, cases: Vec<Case>) {
     for (case, policy, containers, expected) in cases {
-        let pod = init_pod(policy, &json!({}));
+        let pod = init_pod(policy, init);
         let mut observed = observe(&pod, &containers);
         observed.sandboxes[0].is_ready = false;
         assert_eq!(compute(&pod, &observed, &|_, _| None), expected, "{case}");
@@ -411,6 +422,54 @@ fn compute_pod_actions_with_restartable_init_containers() {
         let observed = observe(&pod, &containers);
         assert_eq!(compute(&pod, &observed, &|_, _| None), expected, "{case}");
     }
+}
+
+/// The rows of upstream's table of restartable init containers whose sandbox is not ready.
+#[test]
+fn compute_pod_actions_with_restartable_init_containers_and_no_sandbox() {
+    let created = || Expected {
+        kill_pod: true,
+        create_sandbox: true,
+        init: vec![0],
+        ..Default::default()
+    };
+    let failed = || {
+        vec![
+            ("init1", State::Exited(1)),
+            ("init2", State::Running),
+            ("init3", State::Running),
+        ]
+    };
+    let cases: Vec<Case> = vec![
+        (
+            "one failed: only the pod is killed under Never",
+            "Never",
+            failed(),
+            Expected {
+                kill_pod: true,
+                ..Default::default()
+            },
+        ),
+        (
+            "none was ever there: all start even under Never",
+            "Never",
+            vec![],
+            created(),
+        ),
+        (
+            "one failed: all start anew under OnFailure",
+            "OnFailure",
+            failed(),
+            created(),
+        ),
+        (
+            "one failed: all start anew under Always",
+            "Always",
+            failed(),
+            created(),
+        ),
+    ];
+    check_without_sandbox(&json!({"restartPolicy": "Always"}), cases);
 }
 
 #[test]

@@ -68,6 +68,7 @@ fn exit(observed: &mut ObservedPod, codes: [Option<i32>; 3]) {
     }
 }
 
+/// Upstream's `TestComputePodActions`, without its rows of resizes in place and restart rules.
 #[test]
 fn compute_pod_actions_table() {
     let cases: &[Case] = &[
