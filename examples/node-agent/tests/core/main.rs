@@ -28,5 +28,6 @@ mod shutdown;
 
 mod grace;
 mod worker_properties;
+mod worker_removal;
 mod worker_updates;
 mod workers;

@@ -18,6 +18,8 @@ type Case = (
     Option<u64>,
 );
 
+/// Upstream's `TestUpdatePod`. The rows of a pod that has ended and is found in the runtime, and of one
+/// of the runtime alone, are also those of `TestUpdatePodForTerminatedRuntimePod`.
 #[test]
 fn update_pod() {
     let pod = || named("1", "web");
