@@ -1,6 +1,7 @@
 //! The runtime manager against a containerd of its own.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,22 @@ impl Node {
         };
         timeout(Duration::from_secs(60), all).await.unwrap()
     }
+
+    /// The log of a container, and what is in it once the container hears that it is told to end.
+    async fn log_of_a_listener(&self, id: &ContainerId) -> (PathBuf, String) {
+        let log = self.manager.container_log_path(&id.id).await.unwrap();
+        let written = async {
+            loop {
+                let text = std::fs::read_to_string(&log).unwrap_or_default();
+                if text.contains("listens") {
+                    return text;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let text = timeout(Duration::from_secs(60), written).await.unwrap();
+        (log, text)
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "specs are written in place")]
@@ -128,14 +145,14 @@ async fn a_pod_lives_on_containerd() {
             {
                 "name": "app",
                 "image": IMAGE,
-                "command": ["sh", "-c", "cat /etc/hosts; id; trap 'exit 3' TERM; while :; do sleep 0.1; done"],
+                "command": ["sh", "-c", "cat /etc/hosts; id; trap 'exit 3' TERM; echo listens; while :; do sleep 0.1; done"],
                 "securityContext": {"runAsUser": 1000, "runAsNonRoot": true, "allowPrivilegeEscalation": false},
                 "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
             },
             {
                 "name": "root",
                 "image": IMAGE,
-                "command": ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"],
+                "command": ["sh", "-c", "trap 'exit 0' TERM; echo listens; while :; do sleep 0.1; done"],
                 "lifecycle": hook,
             },
             {
@@ -167,8 +184,7 @@ async fn a_pod_lives_on_containerd() {
     assert_eq!((fails.exit_code, said), (7, vec!["last words", "out"]));
 
     let app = observed.container("app").unwrap();
-    let log = node.manager.container_log_path(&app.id.id).await.unwrap();
-    let text = std::fs::read_to_string(&log).unwrap();
+    let (log, text) = node.log_of_a_listener(&app.id).await;
     assert!(text.contains(&format!("{ip}\tweb")), "{text}");
     assert!(text.contains("uid=1000"), "{text}");
     let link = format!("web_default_app-{}.log", app.id.id);
@@ -185,7 +201,7 @@ async fn a_pod_lives_on_containerd() {
     assert_eq!(pods[0].containers.len(), 4);
 
     let root = observed.container("root").unwrap().id.clone();
-    let log = node.manager.container_log_path(&root.id).await.unwrap();
+    let (log, _) = node.log_of_a_listener(&root).await;
     node.manager
         .kill_pod(Some(&pod), &again, None)
         .await
