@@ -130,13 +130,17 @@ async fn serve(
     }
     let servers = agent.bind().await?;
     agent.birth_cry();
-    let mut serving = JoinSet::new();
-    serving.spawn(servers.run(stop.clone()));
     if let Err(error) = systemd::notify_ready() {
         tracing::warn!(%error, "systemd is not told that the agent has started");
     }
-    agent.run(stop).await?;
-    while serving.join_next().await.is_some() {}
+    let agent_ended = CancellationToken::new();
+    let running = Box::pin(async {
+        agent.run(stop).await?;
+        agent_ended.cancel();
+        Ok(())
+    });
+    // Whichever fails takes the other along.
+    tokio::try_join!(running, servers.run(agent_ended.clone()))?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -27,6 +28,11 @@ impl Drop for Place {
 
 impl Place {
     fn new() -> Self {
+        Self::with("", "RUNS; exec sleep 1000")
+    }
+
+    /// With more of a configuration, and a pod of this script, which says RUNS.
+    fn with(more: &str, script: &str) -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         let dir = place.path().display();
         let config = format!(
@@ -39,12 +45,12 @@ impl Place {
              evictionHard: {{memory.available: 1Ki}}\n\
              imageGCHighThresholdPercent: 100\n\
              authentication: {{webhook: {{enabled: false}}}}\n\
-             authorization: {{mode: AlwaysAllow}}\n"
+             authorization: {{mode: AlwaysAllow}}\n\
+             {more}"
         );
         std::fs::write(place.path().join("config.yaml"), config).unwrap();
         // Kubernetes makes one dollar of two.
-        let script =
-            format!("echo $$$$ > {dir}/pid.new; mv {dir}/pid.new {dir}/pid; exec sleep 1000");
+        let script = format!("cd {dir}; {script}").replace("RUNS", "echo $$$$ > new; mv new pid");
         let pod = serde_json::json!({
             "apiVersion": "v1",
             "kind": "Pod",
@@ -98,6 +104,20 @@ impl Place {
     }
 }
 
+fn tell_to_end(agent: &Child) {
+    let pid = i32::try_from(agent.id().unwrap()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(DEADLINE, wait).await.expect(what);
+}
+
 async fn ended(agent: &mut Child) -> Option<i32> {
     let ended = timeout(DEADLINE, agent.wait()).await;
     ended.expect("it ends").unwrap().code()
@@ -117,18 +137,32 @@ async fn containers_end_with_an_agent_that_is_told_to_and_with_no_other() {
 
     let mut told = place.agent(&[]);
     let socket = place.path().join("root/pod-resources/kubelet.sock");
-    let served = async {
-        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(DEADLINE, served).await.expect("it serves");
+    until("it serves", || UnixStream::connect(&socket).is_ok()).await;
     assert!(is_alive(process), "one that begins");
-    let pid = i32::try_from(told.id().unwrap()).unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    tell_to_end(&told);
     assert_eq!(ended(&mut told).await, Some(0));
     assert!(!is_alive(process), "one that is told to end");
     assert!(!place.path().join("root/process-runtime").exists());
+}
+
+/// Who looks after a node that is shut down has questions until the end.
+#[tokio::test]
+async fn an_agent_is_asked_about_pods_that_it_ends_in_a_graceful_shutdown() {
+    let graceful = "shutdownGracePeriod: 60s\nshutdownGracePeriodCriticalPods: 30s\n";
+    let script = "trap 'touch asked; until [ -e go ]; do sleep 0.02; done; exit 0' TERM; RUNS; \
+                  while :; do sleep 0.1; done";
+    let place = Place::with(graceful, script);
+    let mut agent = place.agent(&[]);
+    let process = place.process().await;
+    let socket = place.path().join("root/pod-resources/kubelet.sock");
+    tell_to_end(&agent);
+    let asked = place.path().join("asked");
+    until("the pod is asked to end", || asked.exists()).await;
+    assert!(is_alive(process));
+    UnixStream::connect(&socket).expect("it serves as long as the pod takes");
+    std::fs::write(place.path().join("go"), "").unwrap();
+    assert_eq!(ended(&mut agent).await, Some(0));
+    assert!(!is_alive(process));
 }
 
 #[tokio::test]

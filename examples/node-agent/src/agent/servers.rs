@@ -100,12 +100,18 @@ impl Servers {
         self.api.as_ref().and_then(ApiServer::certificate_pem)
     }
 
-    /// Serves until the token is cancelled.
+    /// Serves until the token is cancelled. A node that is being shut down is asked about until the
+    /// end, so that this is to be one that is cancelled after the agent has ended.
+    ///
+    /// # Errors
+    ///
+    /// A server has died. The others have stopped then: an agent is not to go on without its API as
+    /// if all were well.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends all of it at once.
-    pub async fn run(self, token: CancellationToken) {
+    pub async fn run(self, token: CancellationToken) -> Result<(), AgentError> {
         let mut tasks = JoinSet::new();
         if let Some(api) = self.api {
             tasks.spawn(api.run(token.clone()));
@@ -119,12 +125,19 @@ impl Servers {
         if let Some(health) = self.health {
             tasks.spawn(health.run(token));
         }
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a server of the agent has died");
-            }
+        all(tasks).await
+    }
+}
+
+/// Waits for all servers, or for the first that dies, which stops the others.
+async fn all(mut servers: JoinSet<()>) -> Result<(), AgentError> {
+    while let Some(ended) = servers.join_next().await {
+        if let Err(error) = ended {
+            servers.shutdown().await;
+            return Err(AgentError::Died(error));
         }
     }
+    Ok(())
 }
 
 impl std::fmt::Debug for Servers {
@@ -133,5 +146,31 @@ impl std::fmt::Debug for Servers {
             .field("api", &self.api())
             .field("read_only", &self.read_only())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_dies_is_told_of_and_stops_the_others() {
+        let mut servers = JoinSet::new();
+        servers.spawn(async {});
+        assert!(all(servers).await.is_ok());
+
+        let other = Arc::new(());
+        let mut servers = JoinSet::new();
+        let held = other.clone();
+        servers.spawn(async move {
+            let _held = held;
+            pending::<()>().await;
+        });
+        servers.spawn(async { panic!("as the test says") });
+        let died = all(servers).await.unwrap_err();
+        assert!(matches!(died, AgentError::Died(error) if error.is_panic()));
+        assert_eq!(Arc::strong_count(&other), 1, "the other one has stopped");
     }
 }

@@ -335,10 +335,7 @@ async fn start(config: &Config, options: &AgentOptions, runtime: &Runtime) -> Re
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
     let stop_of_servers = stop.clone();
-    tasks.spawn(async move {
-        servers.run(stop_of_servers).await;
-        Ok(())
-    });
+    tasks.spawn(async move { Ok(servers.run(stop_of_servers).await?) });
     tasks.spawn(async move { Ok(agent.run(stop).await?) });
     Ok(Running {
         tasks,

@@ -100,7 +100,12 @@ async fn agent(flags: Flags) -> Result<()> {
     agent.birth_cry();
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(servers.run(stop.clone()));
+    let stop_of_servers = stop.clone();
+    tasks.spawn(async move {
+        if let Err(error) = servers.run(stop_of_servers).await {
+            tracing::error!(%error, "the agent has lost its API");
+        }
+    });
     let mut terminate = signal(SignalKind::terminate())?;
     let stop_of_signal = stop.clone();
     tasks.spawn(async move {
