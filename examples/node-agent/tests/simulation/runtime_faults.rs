@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use kubewright_cri::Status;
 use kubewright_cri::testing::{Behaviour, Fault};
 use serde_json::{Value, json};
 
@@ -332,5 +333,25 @@ async fn a_slow_runtime_is_waited_for() {
         .await;
     world.delete("web").await;
     world.until_gone(120, "web").await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sandbox_that_cannot_be_made_is_told_of_once() {
+    let mut world = World::new(30).await;
+    let refused = Fault::Refused(Status::internal("no address is left"));
+    world.runtime.fault("RunPodSandbox", refused);
+    world.run("web", app()).await;
+    world.pass(5).await;
+    let events = world.events("web").await;
+    let told: Vec<_> = events
+        .iter()
+        .filter(|it| it.contains("no address"))
+        .collect();
+    let [once] = told[..] else {
+        panic!("{events:?}");
+    };
+    assert!(once.starts_with("FailedCreatePodSandBox: "), "{once}");
+    assert!(!world.has_event("web", "FailedSync").await, "{events:?}");
     world.stop().await;
 }

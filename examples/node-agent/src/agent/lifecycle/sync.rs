@@ -157,6 +157,7 @@ fn outcome(result: SyncResult) -> Result<Synced, SyncError> {
             message: failures(&result),
         }),
         Outcome::Failed(_) => match result.error {
+            Some(error) if error.is_told() => Err(SyncError::Reported(anyhow!(error))),
             Some(error) => Err(SyncError::Failed(anyhow!(error))),
             // Each was told by an event of its own.
             None => Err(SyncError::Reported(anyhow!(failures(&result)))),

@@ -136,6 +136,19 @@ impl SyncResult {
     }
 }
 
+impl SyncError {
+    /// Whether an event of its own has told of it.
+    pub fn is_told(&self) -> bool {
+        match self {
+            Self::Cancelled | Self::Kill(_) => false,
+            Self::Unsupported(_)
+            | Self::SandboxConfig(_)
+            | Self::Sandbox(_)
+            | Self::SandboxStatus(_) => true,
+        }
+    }
+}
+
 impl StartError {
     pub(in crate::runtime) fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self {
