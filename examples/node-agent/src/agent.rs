@@ -25,6 +25,7 @@ mod pod_status;
 mod run_once;
 mod servers;
 mod shutdown;
+mod told;
 mod volumes;
 
 pub use bootstrap::Agent;

@@ -13,6 +13,7 @@ use super::lifecycle::PodLifecycle;
 use super::parts::Parts;
 use super::pod_files::PodFiles;
 use super::shutdown::ShuttingDown;
+use super::told::Told;
 use super::{AgentError, AgentOptions, Dependencies, NodeView};
 use crate::client::Clients;
 use crate::config::{Config, Gate};
@@ -226,6 +227,7 @@ impl Agent {
                 pressure: NodePressure::default(),
                 deletions,
                 shutting_down: ShuttingDown::default(),
+                stuck_files: Told::default(),
             }),
             drivers: Drivers {
                 sources,

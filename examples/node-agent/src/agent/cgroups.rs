@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::AgentError;
 use super::handler::Handler;
+use super::told::Told;
 use crate::config::{Config, RuntimeKind};
 use crate::event::node_reference;
 use crate::node::{NodeFacts, allocatable, capacity};
@@ -34,6 +35,8 @@ pub(super) struct Cgroups {
     pods: Option<Arc<PodCgroups>>,
     node: CgroupLimits,
     changed: Arc<Notify>,
+    /// Whose cgroup cannot be removed.
+    stuck: Arc<Told>,
 }
 
 impl Cgroups {
@@ -53,6 +56,7 @@ impl Cgroups {
             pods: pods.map(Arc::new),
             node: limits(config, facts),
             changed: Arc::default(),
+            stuck: Arc::default(),
         }
     }
 
@@ -133,6 +137,8 @@ impl Cgroups {
         orphans: Vec<(PodUid, CgroupName)>,
         has_volumes: impl Fn(&PodUid) -> bool,
     ) {
+        let uids: BTreeSet<_> = orphans.iter().map(|(uid, _)| uid.clone()).collect();
+        self.stuck.retain(|uid| uids.contains(uid));
         for (uid, name) in orphans {
             let has_volumes = has_volumes(&uid);
             tracing::debug!(%uid, cgroup = %name, has_volumes, "a cgroup belongs to no pod");
@@ -143,7 +149,10 @@ impl Cgroups {
             match removed.await {
                 // What was killed is gone by the next round.
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
-                Err(error) => tracing::warn!(%uid, %error, "a cgroup of no pod cannot be removed"),
+                Err(error) if self.stuck.is_first(&uid) => {
+                    tracing::warn!(%uid, %error, "a cgroup of no pod cannot be removed");
+                }
+                Err(error) => tracing::debug!(%uid, %error, "a cgroup of no pod is still there"),
                 Ok(()) if has_volumes => {}
                 Ok(()) => tracing::info!(%uid, "a cgroup of no pod was removed"),
             }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::garbage::{Deletions, UseOfPods};
 use super::parts::Parts;
 use super::shutdown::ShuttingDown;
+use super::told::Told;
 use crate::admission::{self, NodeState, Rejection, admit};
 use crate::deadline::is_past_deadline;
 use crate::event::pod_reference;
@@ -28,6 +29,8 @@ pub(super) struct Handler {
     pub(super) pressure: NodePressure,
     pub(super) deletions: Deletions,
     pub(super) shutting_down: ShuttingDown,
+    /// Whose files cannot be removed.
+    pub(super) stuck_files: Told,
 }
 
 impl SyncHandler for Handler {

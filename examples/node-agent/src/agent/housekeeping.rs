@@ -96,7 +96,9 @@ impl Handler {
             let Some(Ok(observed)) = self.parts.cache.get(&pod.uid) else {
                 continue;
             };
-            tracing::info!(pod = %pod.name, uid = %pod.uid, "a pod that no source has is ended");
+            if !self.workers.is_pod_termination_requested(&pod.uid) {
+                tracing::info!(pod = %pod.name, uid = %pod.uid, "a pod that no source has is ended");
+            }
             self.workers.update(PodUpdate {
                 kind: UpdateKind::Kill,
                 subject: Subject::Orphan(observed),
@@ -149,10 +151,19 @@ impl Handler {
                 && self.workers.should_pod_content_be_removed(uid)
         };
         let orphans = found.into_iter().map(PodUid::new).filter(is_orphan);
+        let orphans: HashSet<_> = orphans.collect();
+        self.stuck_files.retain(|uid| orphans.contains(uid));
+        // What an earlier round has begun goes on.
+        let files = &self.parts.files;
+        let orphans = orphans.into_iter().filter(|uid| !files.is_busy(uid));
         let removal = stream::iter(orphans).for_each_concurrent(CONCURRENT_REMOVALS, |uid| async move {
             if let Err(error) = self.parts.tear_down(&uid).await {
                 let error = anyhow::anyhow!(error);
-                tracing::warn!(%uid, "the files of a pod that is gone cannot be removed: {error:#}");
+                if self.stuck_files.is_first(&uid) {
+                    tracing::warn!(%uid, "the files of a pod that is gone cannot be removed: {error:#}");
+                } else {
+                    tracing::debug!(%uid, "the files of a pod are still there: {error:#}");
+                }
             }
         });
         if timeout(REMOVAL_PATIENCE, removal).await.is_err() {

@@ -37,6 +37,12 @@ impl PodFiles {
         }
     }
 
+    /// Whether something is being done to the files of a pod, or waits for its turn.
+    pub(super) fn is_busy(&self, uid: &PodUid) -> bool {
+        let busy = self.busy.lock();
+        busy.get(uid).is_some_and(|turns| turns.strong_count() > 0)
+    }
+
     async fn turn(&self, uid: &PodUid) -> OwnedMutexGuard<()> {
         let turns = {
             let mut busy = self.busy.lock();
@@ -78,6 +84,7 @@ mod tests {
         // It is begun, and given up.
         assert!(slow.now_or_never().is_none());
         begun.recv_timeout(LIMIT).unwrap();
+        assert!(files.is_busy(&uid) && !files.is_busy(&other));
 
         let other = files.work(&other, || Ok(()));
         timeout(LIMIT, other).await.unwrap().unwrap();
@@ -87,6 +94,7 @@ mod tests {
         assert!((&mut next).now_or_never().is_none(), "the first goes on");
         drop(tell);
         timeout(LIMIT, next).await.unwrap().unwrap();
+        assert!(!files.is_busy(&uid));
 
         files.work(&last, || Ok(())).await.unwrap();
         assert!(
