@@ -16,6 +16,7 @@ mod host;
 mod housekeeping;
 mod lifecycle;
 mod metrics;
+mod mirrors;
 mod modules;
 mod node_view;
 mod options;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use kubewright_controller::EventWriter;
 use kubewright_informer::InformerConfig;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::cgroups::Cgroups;
@@ -227,6 +227,7 @@ impl Agent {
                 pressure: NodePressure::default(),
                 deletions,
                 shutting_down: ShuttingDown::default(),
+                cleaned_up: Notify::new(),
                 stuck_files: Told::default(),
             }),
             drivers: Drivers {

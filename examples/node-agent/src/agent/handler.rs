@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::garbage::{Deletions, UseOfPods};
@@ -29,6 +30,8 @@ pub(super) struct Handler {
     pub(super) pressure: NodePressure,
     pub(super) deletions: Deletions,
     pub(super) shutting_down: ShuttingDown,
+    /// Told after each clean-up.
+    pub(super) cleaned_up: Notify,
     /// Whose files cannot be removed.
     pub(super) stuck_files: Told,
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::future::join_all;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::timeout;
@@ -53,7 +52,7 @@ impl Handler {
 
         let listed = parts.runtime.list_pods().await;
         let listed = listed.context("the pods of the runtime cannot be listed")?;
-        self.remove_orphaned_mirrors().await;
+        self.cleaned_up.notify_one();
         self.remove_orphaned_files(&wanted, &listed).await;
 
         // Those whose worker is gone begin anew: a static pod has the same uid when it comes back.
@@ -110,22 +109,6 @@ impl Handler {
                 }),
             });
         }
-    }
-
-    async fn remove_orphaned_mirrors(&self) {
-        let Some(mirrors) = &self.parts.mirrors else {
-            return;
-        };
-        let mut orphans = self.parts.pods.lock().orphaned_mirrors();
-        // Its status is to tell how the pod ended.
-        orphans.retain(|name| !self.workers.is_static_pod_terminating(name));
-        // All at once: the sync loop waits for it.
-        let removals = orphans.iter().map(|name| async move {
-            if let Err(error) = mirrors.delete(name, None).await {
-                tracing::warn!(pod = %name, %error, "a mirror pod of nothing cannot be removed");
-            }
-        });
-        join_all(removals).await;
     }
 
     /// Removes what pods have on disk that are gone.

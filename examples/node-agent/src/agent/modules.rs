@@ -1,20 +1,12 @@
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use super::parts::Parts;
 use super::shutdown::is_graceful;
-use super::{Agent, AgentError};
-use crate::node::{CriObserver, LeaseConfig, NodeLease, NodeReporter, NodeWatch, ReporterConfig};
-use crate::pod::{PodName, is_static};
-
-/// How often it is seen whether the node is registered.
-const REGISTRATION_PERIOD: Duration = Duration::from_millis(100);
+use super::{Agent, AgentError, mirrors};
+use crate::node::{CriObserver, LeaseConfig, NodeLease, NodeReporter, ReporterConfig};
 
 impl Agent {
     /// Runs pods until the token is cancelled, or a part that nothing goes on without has died.
@@ -121,7 +113,9 @@ impl Agent {
             stop.clone(),
         ));
         if let Some(watch) = mirrored {
-            tasks.spawn(mirror_static_pods(self.parts.clone(), watch, stop.clone()));
+            let handler = self.handler.clone();
+            tasks.spawn(mirrors::make_first(handler.clone(), watch, stop.clone()));
+            tasks.spawn(mirrors::remove_orphans(handler, stop.clone()));
         }
         let (handler, sync_loop) = (self.handler, self.drivers.sync_loop);
         if is_graceful(&handler.parts.config) {
@@ -167,29 +161,4 @@ impl Agent {
         }
         Ok(())
     }
-}
-
-/// Makes the mirrors of static pods as soon as the node is registered: their first syncs came too
-/// early for that, and their next ones are far off.
-///
-/// Answers to kubelet's `fastStaticPodsRegistration`.
-async fn mirror_static_pods(parts: Arc<Parts>, watch: NodeWatch, stop: CancellationToken) {
-    let work = async {
-        let Some(mirrors) = &parts.mirrors else {
-            return;
-        };
-        let mut looks = interval(REGISTRATION_PERIOD);
-        while watch.node().is_none() {
-            looks.tick().await;
-        }
-        let pods: Vec<_> = parts.pods.lock().pods().cloned().collect();
-        for pod in pods.iter().filter(|pod| is_static(pod)) {
-            let (_, mirror) = parts.pod_and_mirror(pod);
-            if let Err(error) = mirrors.reconcile(pod, mirror.as_deref()).await {
-                // The next sync of the pod tries again.
-                tracing::warn!(pod = %PodName::of(pod), %error, "a static pod has no mirror");
-            }
-        }
-    };
-    stop.run_until_cancelled(Box::pin(work)).await;
 }
