@@ -139,6 +139,20 @@ fn delete_pods() {
     assert_eq!(uids(directory.pods()), ["2"]);
     assert_eq!(directory.pod_named(&name("a")), None);
 
+    // What ends is told by the mirror, as long as that is there.
+    let mut ended = directory.clone();
+    ended.remove(&pods[1]);
+    assert_eq!(ended.resolve(&uid("3")), uid("2"));
+    assert_eq!(ended.published(&uid("2")), Some(uid("3")));
+    assert_eq!(ended.shown(&uid("2")), Some(&pods[2]));
+    assert_eq!(ended.orphaned_mirrors(), [name("b")]);
+    ended.remove(&pods[2]);
+    assert_eq!(ended.resolve(&uid("3")), uid("3"));
+    assert_eq!(
+        (ended.published(&uid("2")), ended.shown(&uid("2"))),
+        (Some(uid("2")), None)
+    );
+
     // Without its mirror a static pod is known to nobody outside.
     directory.remove(&pods[2]);
     assert_eq!(directory.published(&uid("2")), None);

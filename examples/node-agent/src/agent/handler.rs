@@ -14,7 +14,9 @@ use crate::deadline::is_past_deadline;
 use crate::event::pod_reference;
 use crate::gc::{PodStates as _, dead_containers};
 use crate::node::NodePressure;
-use crate::pod::{FAILED, PodName, PodUid, is_deleting, is_mirror, is_phase_terminal, is_terminal};
+use crate::pod::{
+    FAILED, PodName, PodUid, is_deleting, is_mirror, is_phase_terminal, is_static, is_terminal,
+};
 use crate::runtime::ContainerId;
 use crate::status::needs_readiness_reconcile;
 use crate::sync_loop::SyncHandler;
@@ -46,6 +48,9 @@ impl SyncHandler for Handler {
             if is_mirror(&pod) {
                 self.poke(&pod, UpdateKind::Update);
                 continue;
+            }
+            if is_static(&pod) {
+                self.parts.statuses.forget_finished(&PodUid::of(&pod));
             }
             self.begin(&pod, &others).await;
         }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::timeout;
 
 use super::handler::Handler;
-use crate::pod::{PodUid, is_terminal};
+use crate::pod::{PodUid, is_static, is_terminal};
 use crate::runtime::{ListedPod, PodRuntime as _};
 use crate::worker::{Kill, KillCause, PodUpdate, Stage, Subject, UpdateKind};
 
@@ -29,11 +29,15 @@ impl Handler {
         // Before it is known which pods there are: what is made meanwhile is not among them.
         let cgroups = parts.cgroups.all().await;
         let cgroups = cgroups.context("the cgroups of pods cannot be listed")?;
-        let (pods, mirrors) = {
+        let (pods, mirrored) = {
             let pods = parts.pods.lock();
             let all: Vec<_> = pods.pods().cloned().collect();
-            let mirrors: Vec<_> = pods.mirrors().map(|mirror| PodUid::of(mirror)).collect();
-            (all, mirrors)
+            // Of one that is gone its mirror still tells how it ended.
+            let mirrors = pods
+                .mirrors()
+                .map(|mirror| pods.resolve(&PodUid::of(mirror)));
+            let mirrored: Vec<_> = mirrors.collect();
+            (all, mirrored)
         };
         let wanted: HashSet<_> = pods.iter().map(|pod| PodUid::of(pod)).collect();
         let known = self.workers.sync_known_pods(&wanted);
@@ -46,7 +50,7 @@ impl Handler {
             .probes
             .cleanup_pods(&may_run.map(|(uid, _)| uid.clone()).collect());
         let mut kept = wanted.clone();
-        kept.extend(mirrors);
+        kept.extend(mirrored);
         parts.statuses.remove_orphaned(&kept);
         parts.failures.lock().retain(|uid| known.contains_key(uid));
 
@@ -157,6 +161,9 @@ impl Handler {
     /// Has a pod begin that has no worker, if the node takes it; whether it does.
     async fn begin_again(&self, pod: &Arc<Pod>) -> bool {
         let uid = PodUid::of(pod);
+        if is_static(pod) {
+            self.parts.statuses.forget_finished(&uid);
+        }
         // One that was rejected stays so.
         let last = self.parts.statuses.status(&uid);
         if last.is_some_and(|status| crate::pod::is_phase_terminal(status.phase.as_deref())) {

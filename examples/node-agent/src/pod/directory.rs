@@ -18,6 +18,8 @@ use crate::pod::{CONFIG_HASH, CONFIG_MIRROR, PodName, PodUid, is_mirror, is_stat
 pub struct PodDirectory {
     pods: Side,
     mirrors: Side,
+    /// Which pod a mirror stands for, also after that is gone: the mirror is to tell how it ended.
+    stands_for: BTreeMap<PodUid, PodUid>,
 }
 
 /// Pods by both things they go by. Of two with one name, the later has the name.
@@ -30,12 +32,24 @@ struct Side {
 impl PodDirectory {
     /// Adds or replaces a pod or a mirror pod.
     pub fn insert(&mut self, pod: Arc<Pod>) {
+        let name = PodName::of(&pod);
         self.side_of(&pod).insert(pod);
+        let both = self
+            .mirrors
+            .by_name
+            .get(&name)
+            .zip(self.pods.by_name.get(&name));
+        if let Some((mirror, pod)) = both {
+            self.stands_for.insert(mirror.clone(), pod.clone());
+        }
     }
 
     /// Takes a pod or a mirror pod out, going by its uid.
     pub fn remove(&mut self, pod: &Pod) {
         self.side_of(pod).remove(pod);
+        if is_mirror(pod) {
+            self.stands_for.remove(&PodUid::of(pod));
+        }
     }
 
     /// The pods that are no mirrors, in the order of their uids.
@@ -73,29 +87,33 @@ impl PodDirectory {
         (pod, self.mirror_named(&name))
     }
 
-    /// The uid the agent goes by: for that of a mirror pod the uid of its static pod, if there is
-    /// one, and any other as it is.
+    /// The uid the agent goes by: for that of a mirror pod the uid of its static pod, also if that is
+    /// gone by now, and any other as it is.
     pub fn resolve(&self, uid: &PodUid) -> PodUid {
-        let mirror = self.mirrors.by_uid.get(uid);
-        let pod = mirror.and_then(|mirror| self.pods.by_name.get(&PodName::of(mirror)));
-        pod.unwrap_or(uid).clone()
+        self.stands_for.get(uid).unwrap_or(uid).clone()
+    }
+
+    /// The pod of this uid as the API server shows it: a static pod by its mirror, also if it is gone
+    /// by now, and any other by itself; `None` if the API server shows no such pod.
+    pub fn shown(&self, uid: &PodUid) -> Option<&Arc<Pod>> {
+        match self.pod(uid) {
+            Some(pod) if is_static(pod) => self.mirror_named(&PodName::of(pod)),
+            Some(pod) => Some(pod),
+            None => {
+                let mut mirrors = self.stands_for.iter();
+                let (mirror, _) = mirrors.find(|(_, pod)| *pod == uid)?;
+                self.mirrors.by_uid.get(mirror)
+            }
+        }
     }
 
     /// The uid the API server goes by: for a static pod that of its mirror, `None` if it has no
     /// mirror, and any other as it is.
     pub fn published(&self, uid: &PodUid) -> Option<PodUid> {
-        match self.pod(uid) {
-            Some(pod) if is_static(pod) => self.mirrors.by_name.get(&PodName::of(pod)).cloned(),
-            _ => Some(uid.clone()),
-        }
-    }
-
-    /// The pod of this uid as the API server shows it: a static pod by its mirror, `None` if it has
-    /// no mirror, and any other by itself.
-    pub fn shown(&self, uid: &PodUid) -> Option<&Arc<Pod>> {
-        match self.pod(uid)? {
-            pod if is_static(pod) => self.mirror_named(&PodName::of(pod)),
-            pod => Some(pod),
+        match (self.shown(uid), self.pod(uid)) {
+            (Some(shown), _) => Some(PodUid::of(shown)),
+            (None, Some(_)) => None,
+            (None, None) => Some(uid.clone()),
         }
     }
 

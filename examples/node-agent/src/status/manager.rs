@@ -148,6 +148,11 @@ impl StatusManager {
         });
     }
 
+    /// Forgets how a pod ended whose worker is done with it: a static pod begins anew under its uid.
+    pub fn forget_finished(&self, uid: &PodUid) {
+        self.shared.cache.lock().forget_finished(uid);
+    }
+
     /// How many pods something is known of.
     pub fn len(&self) -> usize {
         self.shared.cache.lock().len()

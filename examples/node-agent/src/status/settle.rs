@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::conditions::{DISRUPTION_TARGET, find_condition, is_owned};
 use super::containers::by_name;
 use super::view::end;
-use crate::pod::{ContainerKind, RestartPolicy, containers};
+use crate::pod::{ContainerKind, RestartPolicy, containers, is_static};
 
 /// How many bytes the last words of all containers of a pod may have together.
 const MAX_MESSAGE_BYTES: usize = 12 * 1024;
@@ -32,7 +32,10 @@ pub fn settle(
     mut new: PodStatus,
     now: Timestamp,
 ) -> Result<PodStatus, IllegalTransition> {
-    check_transitions(pod, old, &new)?;
+    // A static pod may begin anew under its uid.
+    if !is_static(pod) {
+        check_transitions(pod, old, &new)?;
+    }
     let now = Time(whole_seconds(now));
     for condition in new.conditions.iter_mut().flatten() {
         if is_owned(&condition.type_) || condition.type_ == DISRUPTION_TARGET {

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
+use kube_client::api::WatchParams;
+use kube_client::core::WatchEvent;
 use kubewright_apiserver::faults::Fault;
 use kubewright_cri::testing::Behaviour;
 use serde_json::json;
 
-use crate::world::{NODE, World, app};
+use crate::world::{NODE, View, World, app};
 
 fn manifest(image: &str) -> String {
     let pod = json!({
@@ -91,6 +95,86 @@ async fn a_static_pod_runs_and_is_shown_by_a_mirror() {
     world.statics.insert(name());
     world
         .until(40, "it is back", |view| view.is_ready(&name()))
+        .await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mirror_of_a_pod_that_is_removed_tells_how_it_ended() {
+    let (mut world, directory) = world(8).await;
+    world.runtime.behave("app", Behaviour::ignores_stop());
+    let file = directory.join("web.json");
+    fs::write(&file, manifest("i:1")).unwrap();
+    world.start().await;
+    world
+        .until(30, "its mirror is ready", |view| view.is_ready(&name()))
+        .await;
+    let fields = format!("metadata.name={}", name());
+    let mirrors = world.pods();
+    let changes = mirrors
+        .watch(&WatchParams::default().fields(&fields), "0")
+        .await;
+    fs::remove_file(&file).unwrap();
+    world.statics.clear();
+    world.until_gone(30, &name()).await;
+    let mut changes = pin!(changes.unwrap());
+    let last = loop {
+        let change = changes.try_next().await.unwrap().unwrap();
+        if let WatchEvent::Deleted(mirror) = change {
+            break mirror.status.unwrap();
+        }
+    };
+    let told = last.container_statuses.unwrap().remove(0).state.unwrap();
+    let ended = told.terminated.expect("it is told to have ended");
+    assert_eq!(ended.exit_code, 137);
+
+    // A server that takes no status keeps a mirror for a while, and not for ever.
+    fs::write(&file, manifest("i:1")).unwrap();
+    world.statics.insert(name());
+    world
+        .until(40, "it is back", |view| view.is_ready(&name()))
+        .await;
+    world.api_fault(Fault::internal(), |call| {
+        call.is_write() && call.resource == "pods" && call.subresource.as_deref() == Some("status")
+    });
+    fs::remove_file(&file).unwrap();
+    world.statics.clear();
+    world.until_gone(60, &name()).await;
+    world.stop().await;
+}
+
+/// It has ended for good, and its mirror says so; a life that begins under its uid is another.
+#[tokio::test(start_paused = true)]
+async fn a_job_of_a_file_that_comes_back_runs_again_also_if_its_mirror_was_left() {
+    let (mut world, directory) = world(9).await;
+    world
+        .runtime
+        .behave("app", Behaviour::exits(Duration::from_secs(2), 0));
+    let job = manifest("i:1").replace("\"spec\":{", "\"spec\":{\"restartPolicy\":\"Never\",");
+    let file = directory.join("web.json");
+    fs::write(&file, &job).unwrap();
+    world.start().await;
+    let has_succeeded = |view: &View| view.phase(&name()) == Some("Succeeded");
+    world.until(60, "it has succeeded", has_succeeded).await;
+    world.api_fault(Fault::Delay(Duration::from_secs(3600)), |call| {
+        call.is_write() && call.resource == "pods" && call.subresource.is_none()
+    });
+    fs::remove_file(&file).unwrap();
+    world
+        .until(200, "its containers are collected", |view| {
+            view.containers.is_empty()
+        })
+        .await;
+    assert!(has_succeeded(&world.view().await), "its mirror is left");
+
+    fs::write(&file, &job).unwrap();
+    world
+        .until(30, "it runs again", |view| {
+            !view.running(&name()).is_empty() && view.phase(&name()) == Some("Running")
+        })
+        .await;
+    world
+        .until(60, "it has succeeded again", has_succeeded)
         .await;
     world.stop().await;
 }

@@ -186,14 +186,11 @@ impl StatusCache {
 
     /// Whether the API server was not told what was said last of a pod, and could be.
     pub(super) fn is_untold(&self, pods: &PodDirectory, uid: &PodUid) -> bool {
-        let (Some(said), Some(_)) = (self.statuses.get(uid), pods.pod(uid)) else {
+        let (Some(said), Some(shown)) = (self.statuses.get(uid), pods.shown(uid)) else {
             return false;
         };
-        let Some(published) = pods.published(uid) else {
-            return false;
-        };
-        let written = self.written.get(&published).copied().unwrap_or_default();
-        written < said.version
+        let written = self.written.get(&PodUid::of(shown)).copied();
+        written.unwrap_or_default() < said.version
     }
 
     /// Notes that the API server was told, under the uid that it goes by.
@@ -203,6 +200,12 @@ impl StatusCache {
 
     pub(super) fn forget(&mut self, uid: &PodUid) {
         self.statuses.remove(uid);
+    }
+
+    pub(super) fn forget_finished(&mut self, uid: &PodUid) {
+        if self.statuses.get(uid).is_some_and(|it| it.is_finished) {
+            self.forget(uid);
+        }
     }
 
     pub(super) fn retain(&mut self, keep: impl Fn(&PodUid) -> bool) {
