@@ -69,7 +69,8 @@ pub(super) struct Drivers {
 }
 
 impl Agent {
-    /// Puts an agent together. Nothing is asked, written or started.
+    /// Puts an agent together. Nothing is written or started, and nobody is asked but the kernel how
+    /// large the file system of the root directory is.
     ///
     /// # Errors
     ///

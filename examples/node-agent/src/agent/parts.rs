@@ -48,10 +48,10 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// The pod of this uid and its mirror, if a source has it.
-    pub(super) fn pod_and_mirror(&self, pod: &Pod) -> (Option<Arc<Pod>>, Option<Arc<Pod>>) {
+    /// A pod and its mirror, given either of the two, as far as sources have them.
+    pub(super) fn pod_and_mirror(&self, either: &Pod) -> (Option<Arc<Pod>>, Option<Arc<Pod>>) {
         let pods = self.pods.lock();
-        let (pod, mirror) = pods.pod_and_mirror(pod);
+        let (pod, mirror) = pods.pod_and_mirror(either);
         (pod.cloned(), mirror.cloned())
     }
 

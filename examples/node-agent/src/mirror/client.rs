@@ -16,8 +16,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Makes and removes mirror pods. Cheap to clone.
 ///
-/// Each request may take 10 s. A mirror pod shows a static pod in the API server, and is owned by the node. Who deletes it does
-/// not stop the static pod: it is made anew.
+/// Each request may take 10 s. A mirror pod shows a static pod in the API server, and is owned by
+/// the node. Who deletes it does not stop the static pod: it is made anew.
 ///
 /// Answers to kubelet's `MirrorClient`.
 #[derive(Clone)]

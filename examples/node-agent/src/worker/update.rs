@@ -61,7 +61,7 @@ pub struct Kill {
 /// Who wants a pod to be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KillCause {
-    /// Its source has it no more.
+    /// Its source has it no more, or the whole node goes: nobody wants its room.
     Removed,
     /// The agent wants its room.
     Evicted,

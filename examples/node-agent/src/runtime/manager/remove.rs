@@ -12,7 +12,8 @@ use crate::log::remove_log;
 const MAX_NAME: usize = 255;
 
 impl RuntimeManager {
-    /// Removes a container that does not run, and its logs. May be repeated.
+    /// Removes a container and its logs; the runtime ends one that still runs by force. May be
+    /// repeated.
     ///
     /// Answers to kubelet's `removeContainer`.
     ///
