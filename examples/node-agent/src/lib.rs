@@ -74,6 +74,7 @@ pub mod yaml;
 
 mod names;
 mod patch;
+mod task;
 mod warning;
 
 pub use warning::Warning;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pod::PodSource;
 use crate::source::{Duplicate, Merge, PodUpdate, SourcesReady};
+use crate::task::surface;
 
 /// How many sets may wait for the merge. A source that finds no room waits, and its next set is the
 /// newer for it.
@@ -197,15 +198,6 @@ async fn pass_on(
         }
     }
     true
-}
-
-/// A panic of a source is this task's panic.
-fn surface(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && let Ok(panic) = error.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
-    }
 }
 
 impl std::fmt::Debug for Sources {

@@ -1,14 +1,14 @@
 use std::fmt;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
 use super::{WorkerOptions, turn};
 use crate::pod::PodUid;
+use crate::task::surface;
 use crate::worker::PodSyncer;
 
 /// Runs the workers of a [`WorkerPool`](super::WorkerPool), and owns their tasks.
@@ -47,6 +47,7 @@ impl<S: PodSyncer> WorkerDriver<S> {
             tokio::select! {
                 biased;
                 () = token.cancelled() => break,
+                // The panic of a turn was caught, so that this one would be the pool's own.
                 Some(ended) = tasks.join_next() => surface(ended),
                 started = shared.to_start() => {
                     for uid in started {
@@ -73,15 +74,6 @@ async fn work<S: PodSyncer>(shared: Arc<Shared>, syncer: Arc<S>, uid: PodUid) {
     while let Some(begun) = shared.begin(&uid) {
         let outcome = turn::run(&shared, &*syncer, &uid, &begun).await;
         shared.complete(&uid, &begun.work, outcome);
-    }
-}
-
-/// The panic of a turn was caught, so that this one is the pool's own, and the driver's.
-fn surface(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && let Ok(panic) = error.try_into_panic()
-    {
-        resume_unwind(panic);
     }
 }
 
