@@ -117,8 +117,7 @@ impl ImageManager {
         let present = self.inspect(reference, &full).await?;
         let policy = match request.policy {
             Some(policy) if !policy.is_empty() => policy,
-            _ if parsed.is_latest() => "Always",
-            _ => "IfNotPresent",
+            _ => parsed.default_pull_policy(),
         };
         match (policy, present) {
             ("IfNotPresent" | "Never", Some(status)) => {

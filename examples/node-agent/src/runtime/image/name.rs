@@ -40,9 +40,15 @@ impl ImageName {
         }
     }
 
-    /// Whether the image is the one that a tag names which moves: `latest`.
-    pub fn is_latest(&self) -> bool {
-        self.digest.is_none() && self.tag.as_deref() == Some(DEFAULT_TAG)
+    /// When the image is pulled unless a container says: one whose tag moves, which is `latest`, each
+    /// time, also if there is a digest with it.
+    ///
+    /// Answers to the defaults of core/v1.
+    pub fn default_pull_policy(&self) -> &'static str {
+        match self.tag.as_deref() {
+            Some(DEFAULT_TAG) => "Always",
+            _ => "IfNotPresent",
+        }
     }
 }
 
@@ -258,7 +264,22 @@ mod tests {
         assert_eq!(parsed("index.docker.io/a/b"), "docker.io/a/b");
         assert_eq!(parsed("quay.io/a"), "quay.io/a");
         assert_eq!(parsed("localhost:80/a"), "localhost:80/a");
-        assert!("a".parse::<ImageName>().unwrap().is_latest());
-        assert!(!"a:1".parse::<ImageName>().unwrap().is_latest());
+    }
+
+    #[test]
+    fn images_without_a_tag_or_digest_are_pulled_always() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (image, policy) in [
+            ("busybox", "Always"),
+            ("busybox:latest", "Always"),
+            ("registry:5000/busybox", "Always"),
+            ("registry:5000/busybox:1", "IfNotPresent"),
+            (&format!("busybox@{digest}"), "IfNotPresent"),
+            (&format!("busybox:1@{digest}"), "IfNotPresent"),
+            (&format!("busybox:latest@{digest}"), "Always"),
+        ] {
+            let name: ImageName = image.parse().unwrap();
+            assert_eq!(name.default_pull_policy(), policy, "{image}");
+        }
     }
 }

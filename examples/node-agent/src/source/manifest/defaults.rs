@@ -2,6 +2,8 @@ use k8s_openapi::api::core::v1::{
     Container, EmptyDirVolumeSource, HTTPGetAction, LifecycleHandler, Pod, PodSpec, Probe, Volume,
 };
 
+use crate::runtime::ImageName;
+
 /// How a mounted file may be used, unless the manifest says otherwise: 0644.
 const FILE_MODE: i32 = 0o644;
 
@@ -41,7 +43,10 @@ fn container(container: &mut Container) {
         "/dev/termination-log",
     );
     default(&mut container.termination_message_policy, "File");
-    let policy = pull_policy(container.image.as_deref().unwrap_or_default());
+    let image = container.image.as_deref().unwrap_or_default();
+    let image: Result<ImageName, _> = image.parse();
+    // Of one that is malformed nothing is ever pulled.
+    let policy = image.map_or("IfNotPresent", |image| image.default_pull_policy());
     default(&mut container.image_pull_policy, policy);
     for port in container.ports.iter_mut().flatten() {
         default(&mut port.protocol, "TCP");
@@ -142,19 +147,6 @@ fn volume(volume: &mut Volume) {
     }
 }
 
-/// Which images are pulled anew each time: those of which it is not said which one is meant.
-fn pull_policy(image: &str) -> &'static str {
-    let (name, pinned) = match image.split_once('@') {
-        Some((name, _)) => (name, true),
-        None => (image, false),
-    };
-    let last = name.rsplit('/').next().unwrap_or(name);
-    match (last.split_once(':'), pinned) {
-        (Some((_, "latest")), _) | (None, false) => "Always",
-        _ => "IfNotPresent",
-    }
-}
-
 fn containers(spec: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
     let init = spec.init_containers.iter_mut().flatten();
     init.chain(&mut spec.containers)
@@ -164,24 +156,5 @@ fn containers(spec: &mut PodSpec) -> impl Iterator<Item = &mut Container> {
 fn default(text: &mut Option<String>, to: &str) {
     if text.as_deref().unwrap_or_default().is_empty() {
         *text = Some(to.to_owned());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_without_a_tag_or_digest_are_pulled_always() {
-        for (image, policy) in [
-            ("busybox", "Always"),
-            ("busybox:latest", "Always"),
-            ("registry:5000/busybox", "Always"),
-            ("registry:5000/busybox:1", "IfNotPresent"),
-            ("busybox@sha256:ab", "IfNotPresent"),
-            ("busybox:latest@sha256:ab", "Always"),
-        ] {
-            assert_eq!(pull_policy(image), policy, "{image}");
-        }
     }
 }
