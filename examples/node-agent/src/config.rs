@@ -21,6 +21,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use k8s_openapi::api::core::v1::Taint;
 use kubewright_quantity::Quantity;
+use kubewright_workqueue::TokenBucket;
 
 pub use duration::{GoDuration, NotADuration};
 pub use error::ConfigError;
@@ -218,6 +219,14 @@ pub struct Rate {
     pub per_second: u32,
     /// How often at once.
     pub burst: u32,
+}
+
+impl Rate {
+    /// What holds to it; `None` without a limit. One at least goes at once, or none ever would.
+    pub(crate) fn bucket(self) -> Option<TokenBucket> {
+        let every = Duration::from_secs(1).checked_div(self.per_second)?;
+        TokenBucket::new(every, self.burst.max(1)).ok()
+    }
 }
 
 impl Default for Config {

@@ -37,8 +37,7 @@ pub struct ThrottleLayer {
 impl ThrottleLayer {
     /// A limit at this rate; none if that is zero.
     pub fn new(rate: Rate) -> Self {
-        let every = Duration::from_secs(1).checked_div(rate.per_second);
-        let bucket = every.and_then(|every| TokenBucket::new(every, rate.burst.max(1)).ok());
+        let bucket = rate.bucket();
         Self { bucket }
     }
 }

@@ -4,7 +4,6 @@ mod keyring;
 mod manager;
 mod name;
 mod puller;
-mod rate;
 
 pub use keyring::{InvalidPullSecret, Keyring};
 pub use manager::ImageManager;

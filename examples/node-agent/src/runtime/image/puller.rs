@@ -1,11 +1,11 @@
 use std::time::Duration;
 
 use kubewright_cri::{Error, Runtime, v1};
+use kubewright_workqueue::TokenBucket;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::rate::TokenBucket;
 use crate::config::Rate;
 use crate::runtime::manager::rpc_error;
 
@@ -17,7 +17,8 @@ pub(super) struct Puller {
     images: Runtime,
     /// As many as may be pulled at once; `None` for any number. Who waits longest comes first.
     slots: Option<Semaphore>,
-    bucket: Mutex<TokenBucket>,
+    /// `None` for any number a second.
+    bucket: Mutex<Option<TokenBucket>>,
 }
 
 /// An image that was pulled.
@@ -47,7 +48,7 @@ impl Puller {
         Self {
             images,
             slots,
-            bucket: Mutex::new(TokenBucket::new(rate)),
+            bucket: Mutex::new(rate.and_then(Rate::bucket)),
         }
     }
 
@@ -69,7 +70,7 @@ impl Puller {
         };
         let mut failures = Vec::new();
         for auth in attempts {
-            if !self.bucket.lock().try_take(Instant::now()) {
+            if !self.may_ask() {
                 return Err(PullError::TooOften);
             }
             let pulled = self
@@ -84,6 +85,13 @@ impl Puller {
             }
         }
         Err(PullError::Runtime(failures))
+    }
+
+    /// Whether the runtime may be asked once more now, which then counts.
+    fn may_ask(&self) -> bool {
+        let mut bucket = self.bucket.lock();
+        let bucket = bucket.as_mut();
+        bucket.is_none_or(|bucket| bucket.try_take(Instant::now()))
     }
 }
 
