@@ -15,6 +15,6 @@ pub use cgroup::{
 };
 pub use container::{ContainerResources, ResourceSettings};
 pub use cpu::{cpu_quota, cpu_shares, cpu_weight};
-pub use oom::{SANDBOX_OOM_SCORE_ADJUST, oom_score_adjust};
+pub use oom::oom_score_adjust;
 pub use pod::{PodAmounts, pod_cgroup_limits};
 pub use qos::QosClass;

@@ -24,7 +24,7 @@ pub use actions::{
 pub use backoff::Backoff;
 pub use crash_loop::{CrashLoop, CrashLoopBackoff};
 pub use hash::container_hash;
-pub use image::{ImageManager, ImageName, InvalidImageName, InvalidPullSecret, Keyring};
+pub use image::{ImageName, InvalidImageName, InvalidPullSecret, Keyring};
 pub use image_backoff::{ImageBackoff, ImageBackoffs};
 pub use kill_grace::{MINIMUM_GRACE, kill_grace, stop_timeout};
 pub use labels::{
@@ -34,8 +34,8 @@ pub use labels::{
 pub use listed::{ListedContainer, ListedPod, ListedSandbox, PodRuntime};
 pub use manager::{
     KillError, NodeResources, RuntimeDependencies, RuntimeIdentity, RuntimeManager,
-    RuntimeReadiness, RuntimeSettings, SandboxConfigError, StartAttempt, StartError, SyncError,
-    SyncRequest, SyncResult, driver_of,
+    RuntimeSettings, SandboxConfigError, StartAttempt, StartError, SyncError, SyncRequest,
+    SyncResult, driver_of,
 };
 pub use observed::{ContainerId, ObservedContainer, ObservedPod, ObservedSandbox, RuntimeState};
 pub use pruning::{superseded_init_containers, unneeded_init_containers};

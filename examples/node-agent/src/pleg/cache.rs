@@ -86,11 +86,6 @@ impl PodCache {
         Some(state.pods.get(uid)?.observation.clone())
     }
 
-    /// Whether all pods were listed once, so that one that is not known has nothing.
-    pub fn is_complete(&self) -> bool {
-        self.shared.state.lock().all.is_some()
-    }
-
     /// Takes an observation that was begun at this stamp, and returns whether it was the newest.
     pub fn set(&self, uid: &PodUid, observation: Observation, at: Stamp) -> bool {
         let mut state = self.shared.state.lock();

@@ -5,9 +5,6 @@ use kubewright_quantity::Quantity;
 use super::{QosClass, amount};
 use crate::pod::is_sidecar;
 
-/// That of a sandbox, which goes last of a pod.
-pub const SANDBOX_OOM_SCORE_ADJUST: i64 = -998;
-
 /// That of containers whose resources are guaranteed.
 const GUARANTEED: i64 = -997;
 /// That of containers that ask for nothing: they go first.

@@ -6,6 +6,5 @@ mod name;
 mod puller;
 
 pub use keyring::{InvalidPullSecret, Keyring};
-pub use manager::ImageManager;
-pub(super) use manager::{EnsuredImage, ImageRequest};
+pub(super) use manager::{EnsuredImage, ImageManager, ImageRequest};
 pub use name::{ImageName, InvalidImageName};

@@ -35,7 +35,7 @@ use crate::moment::Moment;
 use crate::resources::CgroupDriver;
 use crate::volume::{Mounter, PodDirectories};
 
-pub use identity::{RuntimeIdentity, RuntimeReadiness, driver_of};
+pub use identity::{RuntimeIdentity, driver_of};
 pub use result::{KillError, StartAttempt, StartError, SyncError, SyncResult};
 pub use sandbox_config::SandboxConfigError;
 pub use settings::{NodeResources, RuntimeSettings};
@@ -122,11 +122,6 @@ impl RuntimeManager {
                 cgroup_driver: OnceCell::new(),
             }),
         }
-    }
-
-    /// The images of the node, and how they get there.
-    pub fn images(&self) -> &ImageManager {
-        &self.inner.images
     }
 
     /// Forgets back-offs that are over. To be called now and then.

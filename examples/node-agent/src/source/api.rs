@@ -28,7 +28,6 @@ pub struct ApiSource {
     client: Client,
     node_name: String,
     node_known: BoxFuture<'static, ()>,
-    informer: InformerConfig,
 }
 
 /// The pods of the last picture.
@@ -57,14 +56,7 @@ impl ApiSource {
             client,
             node_name: node_name.into(),
             node_known: node_known.boxed(),
-            informer: InformerConfig::default(),
         }
-    }
-
-    /// How the pods are watched. Default: as every informer.
-    pub fn with_informer(mut self, config: InformerConfig) -> Self {
-        self.informer = config;
-        self
     }
 }
 
@@ -77,7 +69,7 @@ impl SetSource for ApiSource {
         }
         let selector = format!("spec.nodeName={}", self.node_name);
         let pods = KubeListerWatcher::<Pod>::all(self.client).fields(selector);
-        let informer = match SharedInformer::<Pod>::new("pods", pods, self.informer) {
+        let informer = match SharedInformer::<Pod>::new("pods", pods, InformerConfig::default()) {
             Ok(informer) => informer,
             Err(error) => {
                 tracing::error!(%error, "pods of the API server cannot be watched");

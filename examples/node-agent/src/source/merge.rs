@@ -116,11 +116,6 @@ impl Merge {
         merged
     }
 
-    /// Whether `source` has ever delivered a set.
-    pub fn has_seen(&self, source: PodSource) -> bool {
-        self.sources.contains_key(&source)
-    }
-
     /// All pods of all sources, as they were passed on.
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         let known = self.sources.values().flat_map(BTreeMap::values);

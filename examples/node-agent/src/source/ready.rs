@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use parking_lot::Mutex;
 
 use crate::pod::PodSource;
 
@@ -13,7 +13,7 @@ use crate::pod::PodSource;
 /// A cheap handle; clones agree.
 #[derive(Clone, Debug)]
 pub struct SourcesReady {
-    silent: Arc<watch::Sender<BTreeSet<PodSource>>>,
+    silent: Arc<Mutex<BTreeSet<PodSource>>>,
 }
 
 impl SourcesReady {
@@ -21,34 +21,17 @@ impl SourcesReady {
     pub fn awaiting(sources: impl IntoIterator<Item = PodSource>) -> Self {
         let silent = sources.into_iter().collect();
         Self {
-            silent: Arc::new(watch::Sender::new(silent)),
+            silent: Arc::new(Mutex::new(silent)),
         }
     }
 
     /// Says that the first update of `source` has been acted on.
     pub fn mark(&self, source: PodSource) {
-        self.silent
-            .send_if_modified(|silent| silent.remove(&source));
+        self.silent.lock().remove(&source);
     }
 
     /// Whether all have spoken.
     pub fn all(&self) -> bool {
-        self.silent.borrow().is_empty()
-    }
-
-    /// Those that have not spoken.
-    pub fn silent(&self) -> BTreeSet<PodSource> {
-        self.silent.borrow().clone()
-    }
-
-    /// Waits until [`SourcesReady::all`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: nothing is consumed.
-    pub async fn wait(&self) {
-        let mut silent = self.silent.subscribe();
-        // The sender lives as long as `self`.
-        let _ = silent.wait_for(BTreeSet::is_empty).await;
+        self.silent.lock().is_empty()
     }
 }

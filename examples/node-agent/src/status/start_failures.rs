@@ -55,9 +55,4 @@ impl StartFailures {
     pub fn retain(&mut self, is_wanted: impl Fn(&PodUid) -> bool) {
         self.by_pod.retain(|uid, _| is_wanted(uid));
     }
-
-    /// Forgets a pod.
-    pub fn forget(&mut self, uid: &PodUid) {
-        self.by_pod.remove(uid);
-    }
 }

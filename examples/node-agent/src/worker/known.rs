@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use tokio::time::Instant;
 
 use super::{Effect, PodWorkers, Stage, effective_grace};
-use crate::pod::{PodUid, is_static};
+use crate::pod::PodUid;
 
 /// A worker that is there after those that are of no use were pruned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +14,6 @@ pub struct KnownWorker {
     pub is_orphan: bool,
     /// Whether a source ever had it.
     pub has_config: bool,
-    /// Whether its pod is static.
-    pub is_static: bool,
 }
 
 impl PodWorkers {
@@ -46,7 +44,6 @@ impl PodWorkers {
                 stage: state.stage(),
                 is_orphan,
                 has_config: pod.is_some(),
-                is_static: pod.is_some_and(|pod| is_static(pod)),
             };
             known.insert(uid, worker);
         }

@@ -18,6 +18,7 @@ use node_agent::runtime::{
     RuntimeSettings, RuntimeState, SyncRequest,
 };
 use node_agent::volume::{DirectMounter, MountedVolumes};
+use node_agent::worker::Outcome;
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -88,7 +89,7 @@ impl Node {
                     probes: &nobody,
                 };
                 let result = self.manager.sync_pod(request, &token).await;
-                assert!(result.is_ok(), "{result:?}");
+                assert_eq!(result.outcome(), Outcome::Done, "{result:?}");
                 if !result.has_acted {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -99,7 +100,8 @@ impl Node {
 
     /// The log of a container, and what is in it once the container hears that it is told to end.
     async fn log_of_a_listener(&self, id: &ContainerId) -> (PathBuf, String) {
-        let log = self.manager.container_log_path(&id.id).await.unwrap();
+        let status = self.manager.runtime().container_status(&id.id).await;
+        let log = PathBuf::from(status.unwrap().log_path);
         let written = async {
             loop {
                 let text = std::fs::read_to_string(&log).unwrap_or_default();

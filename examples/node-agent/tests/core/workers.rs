@@ -508,7 +508,6 @@ fn sync_known_pods() {
         stage,
         is_orphan: false,
         has_config: true,
-        is_static: false,
     };
     let expected = [
         ("done", worker(Stage::Terminated)),
@@ -529,13 +528,7 @@ fn sync_known_pods() {
                 ..worker(Stage::Terminating)
             },
         ),
-        (
-            "static",
-            KnownWorker {
-                is_static: true,
-                ..worker(Stage::Sync)
-            },
-        ),
+        ("static", worker(Stage::Sync)),
     ];
     assert_eq!(known, expected.map(|(of, worker)| (uid(of), worker)).into());
     let mut woken: Vec<_> = effects.iter().map(|effect| format!("{effect:?}")).collect();

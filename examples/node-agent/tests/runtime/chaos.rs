@@ -7,6 +7,7 @@ use kubewright_cri::testing::{Behaviour, Fault};
 use kubewright_cri::v1::ContainerState::{ContainerCreated, ContainerRunning};
 use node_agent::pod::{PodName, PodUid};
 use node_agent::runtime::{PodRuntime as _, RuntimeState};
+use node_agent::worker::Outcome;
 use proptest::prelude::*;
 use serde_json::json;
 use tokio::time::advance;
@@ -81,7 +82,7 @@ async fn turn(harness: &Harness, pod: &Pod) -> bool {
             let container = observed.container(name);
             container.is_some_and(|it| it.state == RuntimeState::Running)
         };
-        result.is_ok() && !result.has_acted && names.iter().all(runs)
+        result.outcome() == Outcome::Done && !result.has_acted && names.iter().all(runs)
     };
     let limit = async {
         tokio::time::sleep(30 * SECOND).await;

@@ -5,6 +5,7 @@ use kubewright_cri::testing::{Behaviour, Fault};
 use kubewright_cri::v1::ContainerState::{ContainerExited, ContainerRunning};
 use node_agent::pod::{PodName, PodUid};
 use node_agent::runtime::{PodRuntime as _, RuntimeState};
+use node_agent::worker::Outcome;
 use serde_json::json;
 use tokio::time::{Instant, advance};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,7 @@ async fn settle(harness: &Harness, pod: &Pod) {
                 let container = observed.container(name);
                 container.is_some_and(|it| it.state == RuntimeState::Running)
             };
-            if result.is_ok() && !result.has_acted && runs("a") && runs("b") {
+            if result.outcome() == Outcome::Done && !result.has_acted && runs("a") && runs("b") {
                 return;
             }
         }
@@ -114,13 +115,19 @@ async fn what_was_made_and_is_not_seen_yet_is_found_by_its_name() {
     let pod = app(json!({}));
     let unseen = harness.observe(&pod).await;
     harness.fake.fault("RunPodSandbox", Fault::Lost);
-    assert!(!harness.sync_seen(&pod, &unseen).await.is_ok());
+    assert_ne!(
+        harness.sync_seen(&pod, &unseen).await.outcome(),
+        Outcome::Done
+    );
     // The cache still knows of no sandbox, and the name is taken.
     harness.fake.fault("CreateContainer", Fault::Lost);
-    assert!(!harness.sync_seen(&pod, &unseen).await.is_ok());
+    assert_ne!(
+        harness.sync_seen(&pod, &unseen).await.outcome(),
+        Outcome::Done
+    );
     // Nor of a container.
     let result = harness.sync_seen(&pod, &unseen).await;
-    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(result.outcome(), Outcome::Done, "{result:?}");
     assert_eq!(
         harness.containers(),
         [("app".to_owned(), ContainerRunning, 0)]
@@ -143,7 +150,7 @@ async fn a_runtime_that_is_away_is_waited_for() {
     let observed = harness.observe(&pod).await;
     harness.fake.go_away();
     let result = harness.sync_seen(&pod, &observed).await;
-    assert!(!result.is_ok());
+    assert_ne!(result.outcome(), Outcome::Done);
     harness.fake.come_back();
     harness.sync_well(&pod).await;
     let seen = harness.observe(&pod).await;
@@ -155,7 +162,10 @@ async fn a_runtime_that_is_away_is_waited_for() {
             .await
             .is_err()
     );
-    assert!(!harness.sync_seen(&pod, &observed).await.is_ok());
+    assert_ne!(
+        harness.sync_seen(&pod, &observed).await.outcome(),
+        Outcome::Done
+    );
     harness.fake.come_back();
     assert!(!harness.sync(&pod).await.has_acted);
     assert_eq!(
@@ -180,7 +190,7 @@ async fn a_container_that_was_never_started_does_not_tell_that_a_new_sandbox_is_
     advance(SECOND).await;
     // As long as they cannot be removed there is no new sandbox.
     harness.fake.fault("RemoveContainer", Fault::unavailable());
-    assert!(!harness.sync(&pod).await.is_ok());
+    assert_ne!(harness.sync(&pod).await.outcome(), Outcome::Done);
     assert!(harness.ready_sandboxes().is_empty());
     harness.sync(&pod).await;
     assert!(!harness.sync(&pod).await.has_acted, "init is waited for");
@@ -205,7 +215,7 @@ async fn init_containers_of_the_sandbox_before_keep_none_from_running_again() {
     harness.fake.lose_sandbox(&harness.ready_sandboxes()[0].id);
     // The second one, which would tell that the first one is done, cannot be removed.
     harness.fake.fault("RemoveContainer", Fault::unavailable());
-    assert!(!harness.sync(&pod).await.is_ok());
+    assert_ne!(harness.sync(&pod).await.outcome(), Outcome::Done);
     harness.sync_well(&pod).await;
     let running: Vec<_> = harness
         .containers()

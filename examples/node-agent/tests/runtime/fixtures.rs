@@ -19,6 +19,7 @@ use node_agent::runtime::{
     RuntimeSettings, SyncRequest, SyncResult,
 };
 use node_agent::volume::{DirectMounter, MountedVolumes};
+use node_agent::worker::Outcome;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -120,7 +121,7 @@ impl Harness {
     /// A sync that succeeds.
     pub(crate) async fn sync_well(&self, pod: &Pod) {
         let result = self.sync(pod).await;
-        assert!(result.is_ok(), "{result:?}");
+        assert_eq!(result.outcome(), Outcome::Done, "{result:?}");
     }
 
     /// The calls since they were last taken that change something or are about images.

@@ -442,19 +442,3 @@ fn a_pattern_of_many_stars_is_matched_in_no_time() {
         assert_eq!(found.len(), usize::from(expected), "{pattern} {host}");
     }
 }
-
-#[tokio::test(start_paused = true)]
-async fn images_are_listed_measured_and_removed() {
-    let harness = Harness::new();
-    add_image(&harness);
-    let images = harness.manager.images();
-    let listed = images.list().await.unwrap();
-    assert_eq!(listed[0].repo_tags, ["busybox:1"]);
-    assert_eq!(images.fs_info().await.unwrap().image_filesystems.len(), 1);
-    images.remove("sha256:1").await.unwrap();
-    assert!(images.list().await.unwrap().is_empty());
-    harness
-        .fake
-        .fault("RemoveImage", Fault::Refused(Status::not_found("gone")));
-    images.remove("sha256:1").await.unwrap();
-}

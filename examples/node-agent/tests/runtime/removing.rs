@@ -1,6 +1,7 @@
 //! How dead containers and their logs are removed.
 
 use std::fs;
+use std::path::Path;
 
 use kubewright_cri::testing::Fault;
 use serde_json::json;
@@ -25,8 +26,8 @@ async fn remove_container() {
     }
     let link = links.join(format!("web_new_app-{id}.log"));
     std::os::unix::fs::symlink(&log, &link).unwrap();
-    let path = harness.manager.container_log_path(&id).await.unwrap();
-    assert_eq!(path, log);
+    let status = harness.manager.runtime().container_status(&id);
+    assert_eq!(Path::new(&status.await.unwrap().log_path), log);
 
     harness.fake.exit(&id, 0);
     harness.manager.remove_container(&id).await.unwrap();

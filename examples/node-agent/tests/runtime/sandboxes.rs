@@ -146,7 +146,7 @@ async fn a_sandbox_that_cannot_be_made_is_told_of() {
     assert_eq!(harness.events(), [told]);
     harness.fake.fault("PodSandboxStatus", Fault::unavailable());
     let result = harness.sync(&pod).await;
-    assert!(!result.is_ok());
+    assert_ne!(result.outcome(), Outcome::Done);
     let told = "Warning FailedPodSandBoxStatus: Unable to get pod sandbox status: rpc error: code \
                 = Unavailable desc = connection refused";
     assert_eq!(harness.events(), [told]);
@@ -160,7 +160,7 @@ async fn a_sandbox_that_cannot_be_configured_is_told_of() {
     let context = json!({"sysctls": [{"name": "kernel.msgmax", "value": "1"}]});
     let spec = json!({"securityContext": context, "containers": [{"name": "a", "image": "i"}]});
     let pod = pod(spec);
-    assert!(!harness.sync(&pod).await.is_ok());
+    assert_ne!(harness.sync(&pod).await.outcome(), Outcome::Done);
     let events = harness.events();
     let [event] = &events[..] else {
         panic!("{events:?}");

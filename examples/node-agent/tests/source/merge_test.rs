@@ -201,9 +201,7 @@ fn new_pod_added_set_reconciled() {
 #[test]
 fn initial_empty_set() {
     let mut merge = Merge::new();
-    assert!(!merge.has_seen(PodSource::File));
     check(&mut merge, &[], &[(Add, &[])]);
-    assert!(merge.has_seen(PodSource::File) && !merge.has_seen(PodSource::Api));
     check(&mut merge, &[], &[]);
     let pods = [valid_pod("foo", "new")];
     check(&mut merge, &pods, &[(Add, &pods)]);

@@ -18,7 +18,7 @@ use crate::runtime::{ImageBackoff, ImageBackoffs, StartError};
 ///
 /// Answers to kubelet's `imageManager`. Plugins that give out credentials are not supported, nor is
 /// it checked that a pod may use an image that another pod brought.
-pub struct ImageManager {
+pub(in crate::runtime) struct ImageManager {
     images: Runtime,
     puller: Puller,
     backoffs: Mutex<ImageBackoffs>,
@@ -61,37 +61,6 @@ impl ImageManager {
             images,
             backoffs: Mutex::new(ImageBackoffs::default()),
             events,
-        }
-    }
-
-    /// All images on the node.
-    ///
-    /// # Errors
-    ///
-    /// That of the call.
-    pub async fn list(&self) -> Result<Vec<v1::Image>, Error> {
-        self.images.list_images(None).await
-    }
-
-    /// What the file systems of images and of containers hold.
-    ///
-    /// # Errors
-    ///
-    /// That of the call.
-    pub async fn fs_info(&self) -> Result<v1::ImageFsInfoResponse, Error> {
-        self.images.image_fs_info().await
-    }
-
-    /// Removes an image, under all of its names. May be repeated.
-    ///
-    /// # Errors
-    ///
-    /// That of the call.
-    pub async fn remove(&self, id: &str) -> Result<(), Error> {
-        let image = spec(id);
-        match self.images.remove_image(image).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
         }
     }
 

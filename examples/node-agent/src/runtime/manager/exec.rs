@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
 use kubewright_cri::{Error, v1};
@@ -40,16 +39,5 @@ impl RuntimeManager {
         ports: Vec<i32>,
     ) -> Result<String, Error> {
         self.inner.runtime.port_forward(sandbox_id, ports).await
-    }
-
-    /// Where the runtime writes the log of a container.
-    pub async fn container_log_path(&self, container_id: &str) -> Result<PathBuf, Error> {
-        let status = self.inner.runtime.container_status(container_id).await?;
-        Ok(status.log_path.into())
-    }
-
-    /// Has the log of a container opened anew, after it was renamed away.
-    pub async fn reopen_container_log(&self, container_id: &str) -> Result<(), Error> {
-        self.inner.runtime.reopen_container_log(container_id).await
     }
 }

@@ -16,15 +16,6 @@ pub struct RuntimeIdentity {
     pub api_version: String,
 }
 
-/// Whether a container runtime can take pods.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RuntimeReadiness {
-    /// Why it cannot take any; `None` if it can.
-    pub runtime_error: Option<String>,
-    /// Why it can take only pods in the network of the host; `None` if it can take all.
-    pub network_error: Option<String>,
-}
-
 #[expect(
     clippy::missing_errors_doc,
     reason = "the errors are those of the calls, which are told at the runtime's handle"
@@ -45,28 +36,6 @@ impl RuntimeManager {
         let name = &self.inner.name;
         let ask = || async { Ok(self.identity().await?.name) };
         name.get_or_try_init(ask).await.cloned()
-    }
-
-    /// Whether the runtime can take pods.
-    pub async fn readiness(&self) -> Result<RuntimeReadiness, Error> {
-        let answer = self.inner.runtime.status().await?;
-        let conditions = answer.status.unwrap_or_default().conditions;
-        let failure = |kind: &str, what: &str| {
-            let found = conditions.iter().find(|condition| condition.r#type == kind);
-            match found {
-                Some(condition) if condition.status => None,
-                Some(v1::RuntimeCondition {
-                    reason, message, ..
-                }) => Some(format!(
-                    "{what} not ready: {kind}=false reason:{reason} message:{message}"
-                )),
-                None => Some(format!("{what} not ready: {kind} is not told")),
-            }
-        };
-        Ok(RuntimeReadiness {
-            runtime_error: failure("RuntimeReady", "container runtime"),
-            network_error: failure("NetworkReady", "container runtime network"),
-        })
     }
 
     /// Who manages cgroups: what the runtime says, or what the agent is set to with a runtime that

@@ -92,11 +92,6 @@ pub enum KillError {
 }
 
 impl SyncResult {
-    /// Whether all that was to be done was done.
-    pub fn is_ok(&self) -> bool {
-        self.error.is_none() && self.starts.iter().all(|start| start.result.is_ok())
-    }
-
     /// What it is to the worker of the pod.
     ///
     /// If nothing failed but that containers have to wait, the first of them sets the time.

@@ -6,7 +6,6 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use tokio_util::sync::CancellationToken;
 
-use super::kill::Kill;
 use super::observe::sandbox_ips;
 use super::start::Start;
 use super::{KillError, NodeResources, RuntimeManager, SyncError, SyncResult};
@@ -18,7 +17,7 @@ use crate::pod::{
 use crate::probe::ProbeResults;
 use crate::runtime::{
     ContainerId, ObservedPod, PodActions, RuntimeState, SandboxAction, StartAttempt, StartError,
-    compute_pod_actions, superseded_init_containers, unneeded_init_containers,
+    ToKill, compute_pod_actions, superseded_init_containers, unneeded_init_containers,
 };
 use crate::volume::MountedVolumes;
 
@@ -134,16 +133,13 @@ impl RuntimeManager {
             return Ok(());
         }
         let kills = actions.containers_to_kill.iter().map(|container| {
-            self.kill(Kill {
-                pod: Some(pod),
-                pod_ips: &observed.ips,
-                id: &container.id,
-                name: &container.name,
-                message: Some(&container.message),
-                reason: Some(container.reason),
-                grace: None,
-                turns: None,
-            })
+            let ToKill {
+                id,
+                name,
+                message,
+                reason,
+            } = container;
+            self.kill_container(Some(pod), observed, id, name, message, Some(*reason))
         });
         for killed in join_all(kills).await {
             killed?;
