@@ -99,7 +99,8 @@ impl Node {
         agent.birth_cry();
         self.stop = CancellationToken::new();
         let token = self.stop.clone();
-        self.tasks.spawn(async move { Ok(servers.run(token).await?) });
+        self.tasks
+            .spawn(async move { Ok(servers.run(token).await?) });
         let token = self.stop.clone();
         self.tasks.spawn(async move { Ok(agent.run(token).await?) });
         Ok(())
