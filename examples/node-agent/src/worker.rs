@@ -24,5 +24,5 @@ pub use pool::{KillError, WorkerDriver, WorkerOptions, WorkerParts, WorkerPool};
 pub use state::{Reaction, Stage, WorkerState};
 pub use syncer::{PodSyncer, SyncError, SyncTurn, Synced};
 pub use turn::{Failure, Outcome, Turn, Work};
-pub use update::{Kill, KillCause, PodUpdate, Subject, UpdateKind, Waiter};
+pub use update::{Kill, KillCause, Subject, UpdateKind, Waiter, WorkerUpdate};
 pub use workers::PodWorkers;

@@ -28,7 +28,7 @@ use crate::pleg::{Pleg, PlegDriver, PodCache};
 use crate::pod::PodDirectory;
 use crate::probe::{ProbeDriver, ProbeManager, ProbeOptions, ProbeUpdate, Prober, Targets};
 use crate::runtime::{ContainerId, RuntimeDependencies, RuntimeManager, RuntimeSettings};
-use crate::source::{ApiSource, FileSource, HttpSource, Sources};
+use crate::source::{ApiSource, FileSource, HttpSource, PodUpdate, Sources};
 use crate::status::{StatusManager, StatusWriter};
 use crate::sync_loop::{SyncLoop, SyncLoopChannels, SyncLoopHealth};
 use crate::worker::{RetryDelays, WorkerDriver, WorkerOptions, WorkerParts, WorkerPool};
@@ -57,7 +57,7 @@ pub struct Agent {
 /// What runs the parts.
 pub(super) struct Drivers {
     pub(super) sources: Sources,
-    pub(super) updates: mpsc::Sender<crate::source::PodUpdate>,
+    pub(super) updates: mpsc::Sender<PodUpdate>,
     pub(super) sync_loop: SyncLoop,
     pub(super) pleg: PlegDriver<RuntimeManager>,
     pub(super) probes: ProbeDriver<Targets>,

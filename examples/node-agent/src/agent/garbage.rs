@@ -23,7 +23,7 @@ use crate::node::MachineInfo;
 use crate::pod::PodUid;
 use crate::runtime::{ContainerId, RuntimeManager};
 use crate::status::StatusManager;
-use crate::worker::{PodUpdate, Subject, UpdateKind, WorkerPool};
+use crate::worker::{Subject, UpdateKind, WorkerPool, WorkerUpdate};
 
 /// How many containers may wait to be removed. Those that find no room are collected later.
 const WAITING_DELETIONS: usize = 50;
@@ -165,7 +165,7 @@ fn evict(
     let active = handler.clone();
     let workers = handler.workers.clone();
     let kill: KillPod = Arc::new(move |pod, kill| {
-        workers.update(PodUpdate {
+        workers.update(WorkerUpdate {
             kind: UpdateKind::Kill,
             subject: Subject::Configured {
                 pod: pod.clone(),

@@ -20,7 +20,7 @@ use crate::pod::{
 use crate::runtime::ContainerId;
 use crate::status::needs_readiness_reconcile;
 use crate::sync_loop::SyncHandler;
-use crate::worker::{Kill, KillCause, PodUpdate, Subject, UpdateKind, WorkerPool};
+use crate::worker::{Kill, KillCause, Subject, UpdateKind, WorkerPool, WorkerUpdate};
 
 /// How many dead containers are kept of each of a pod's.
 const KEPT_DEAD: usize = 1;
@@ -86,7 +86,7 @@ impl SyncHandler for Handler {
                 status: None,
                 waiter: None,
             };
-            self.workers.update(PodUpdate {
+            self.workers.update(WorkerUpdate {
                 kind: UpdateKind::Kill,
                 subject: Subject::Configured { pod, mirror: None },
                 kill: Some(kill),
@@ -194,7 +194,7 @@ impl Handler {
     }
 
     fn update(&self, pod: Arc<Pod>, mirror: Option<Arc<Pod>>, kind: UpdateKind) {
-        self.workers.update(PodUpdate {
+        self.workers.update(WorkerUpdate {
             kind,
             subject: Subject::Configured { pod, mirror },
             kill: None,

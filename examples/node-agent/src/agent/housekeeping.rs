@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::handler::Handler;
 use crate::pod::{PodUid, is_static, is_terminal};
 use crate::runtime::{ListedPod, PodRuntime as _};
-use crate::worker::{Kill, KillCause, PodUpdate, Stage, Subject, UpdateKind};
+use crate::worker::{Kill, KillCause, Stage, Subject, UpdateKind, WorkerUpdate};
 
 /// Of how many pods files are removed at one time.
 const CONCURRENT_REMOVALS: usize = 4;
@@ -102,7 +102,7 @@ impl Handler {
             if !self.workers.is_pod_termination_requested(&pod.uid) {
                 tracing::info!(pod = %pod.name, uid = %pod.uid, "a pod that no source has is ended");
             }
-            self.workers.update(PodUpdate {
+            self.workers.update(WorkerUpdate {
                 kind: UpdateKind::Kill,
                 subject: Subject::Orphan(observed),
                 kill: Some(Kill {

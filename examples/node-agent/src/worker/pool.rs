@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{PodSyncer, PodUpdate, RetryDelays};
+use super::{PodSyncer, RetryDelays, WorkerUpdate};
 use crate::event::EventRecorder;
 use crate::pleg::{Pleg, PodCache};
 use crate::pod::PodUid;
@@ -84,7 +84,7 @@ impl WorkerPool {
     }
 
     /// Tells a worker something, makes it if there is none, and returns at once.
-    pub fn update(&self, update: PodUpdate) {
+    pub fn update(&self, update: WorkerUpdate) {
         self.shared.update(update);
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Kill, KillCause, PodUpdate, Subject, UpdateKind, Waiter, effective_grace};
+use super::{Kill, KillCause, Subject, UpdateKind, Waiter, WorkerUpdate, effective_grace};
 use crate::pod::{PodName, is_deleting, is_terminal};
 use crate::status::Eviction;
 
@@ -60,9 +60,9 @@ pub struct WorkerState {
     /// Who waits for the end.
     waiters: Vec<Waiter>,
     /// What it is to act on in its next turn.
-    pub(super) pending: Option<PodUpdate>,
+    pub(super) pending: Option<WorkerUpdate>,
     /// What it acts on in this turn, or did in the last one.
-    pub(super) active: Option<PodUpdate>,
+    pub(super) active: Option<WorkerUpdate>,
 }
 
 impl WorkerState {
@@ -123,7 +123,7 @@ impl WorkerState {
     ///
     /// Only the newest update is kept. Once the pod is to be ended, all updates are about that.
     /// Answers to kubelet's `UpdatePod`.
-    pub fn decide(mut self, mut update: PodUpdate, now: Instant) -> (Self, Reaction) {
+    pub fn decide(mut self, mut update: WorkerUpdate, now: Instant) -> (Self, Reaction) {
         let is_new = mem::take(&mut self.is_new);
         let is_orphan = update.subject.pod().is_none();
         if is_orphan {
@@ -174,7 +174,7 @@ impl WorkerState {
     }
 
     /// Whether an update asks for the end of the pod; notes what kind of end.
-    fn is_the_end(&mut self, update: &PodUpdate, is_orphan: bool) -> bool {
+    fn is_the_end(&mut self, update: &WorkerUpdate, is_orphan: bool) -> bool {
         let pod = update.subject.pod();
         if is_orphan || pod.is_some_and(|pod| is_deleting(pod)) {
             self.is_deleted = true;

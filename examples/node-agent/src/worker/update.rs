@@ -7,9 +7,9 @@ use crate::pod::{PodName, PodUid};
 use crate::runtime::ObservedPod;
 use crate::status::Eviction;
 
-/// Something a worker is told about its pod.
+/// Something a worker is told about its pod. Answers to kubelet's `UpdatePodOptions`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PodUpdate {
+pub struct WorkerUpdate {
     /// What has happened.
     pub kind: UpdateKind,
     /// To which pod.

@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 use super::static_order::StaticOrder;
 use super::{
-    Delay, Effect, Failure, Outcome, PodUpdate, Reaction, RetryDelays, Stage, Subject, Turn,
-    UpdateKind, Work, WorkerState,
+    Delay, Effect, Failure, Outcome, Reaction, RetryDelays, Stage, Subject, Turn, UpdateKind, Work,
+    WorkerState, WorkerUpdate,
 };
 use crate::pod::{PodName, PodUid, is_static, is_terminal};
 use crate::runtime::ObservedPod;
@@ -63,7 +63,7 @@ impl PodWorkers {
     /// cleaned up after.
     pub fn update(
         &mut self,
-        update: PodUpdate,
+        update: WorkerUpdate,
         observed: Option<&ObservedPod>,
         now: Instant,
     ) -> Vec<Effect> {
@@ -229,7 +229,7 @@ impl PodWorkers {
 }
 
 /// What an update makes a worker do.
-fn work_of(state: &WorkerState, update: &PodUpdate) -> Option<Work> {
+fn work_of(state: &WorkerState, update: &WorkerUpdate) -> Option<Work> {
     let (pod, mirror) = match &update.subject {
         Subject::Configured { pod, mirror } => (pod.clone(), mirror.clone()),
         Subject::Orphan(observed) => {

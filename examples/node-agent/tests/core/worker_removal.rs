@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use node_agent::worker::{Effect, PodUpdate, Stage, UpdateKind};
+use node_agent::worker::{Effect, Stage, UpdateKind, WorkerUpdate};
 
 use crate::fixtures::after;
 use crate::pods::{deleted, fixed, named, uid};
@@ -32,7 +32,7 @@ fn remove_terminated_worker() {
     let created = || update(Create, pod());
     let gone = || update(Update, deleted(pod(), 20));
     let orphan = || orphan("1", "web");
-    let again = |mut rig: Rig, update: PodUpdate| {
+    let again = |mut rig: Rig, update: WorkerUpdate| {
         rig.update(update);
         rig
     };

@@ -1,6 +1,6 @@
 //! What an update does to a worker, by what the worker has done so far.
 
-use node_agent::worker::{Effect, PodUpdate, Stage, UpdateKind, Waiter};
+use node_agent::worker::{Effect, Stage, UpdateKind, Waiter, WorkerUpdate};
 
 use crate::pods::{deleted, named, uid};
 use crate::workers::{Rig, in_phase, kill, orphan, rig, update};
@@ -12,7 +12,7 @@ use UpdateKind::{Create, Sync, Update};
 type Case = (
     &'static str,
     Rig,
-    PodUpdate,
+    WorkerUpdate,
     Vec<Effect>,
     (Stage, bool),
     Option<u64>,
@@ -128,7 +128,7 @@ fn update_pod() {
         (
             "how to kill is of no use to who is not killed",
             running(),
-            PodUpdate {
+            WorkerUpdate {
                 kind: Sync,
                 ..kill(pod(), Some(10), 7)
             },

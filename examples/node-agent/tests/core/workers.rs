@@ -9,8 +9,8 @@ use node_agent::pod::{PodName, PodUid};
 use node_agent::runtime::ObservedPod;
 use node_agent::status::Eviction;
 use node_agent::worker::{
-    Delay, Effect, Failure, Kill, KillCause, KnownWorker, Outcome, PodUpdate, PodWorkers, Stage,
-    Subject, Turn, UpdateKind, Waiter, Work,
+    Delay, Effect, Failure, Kill, KillCause, KnownWorker, Outcome, PodWorkers, Stage, Subject,
+    Turn, UpdateKind, Waiter, Work, WorkerUpdate,
 };
 
 use crate::fixtures::{after, in_sandbox, running};
@@ -21,19 +21,19 @@ pub(crate) fn in_phase(mut pod: Pod, phase: &str) -> Pod {
     pod
 }
 
-pub(crate) fn update(kind: UpdateKind, pod: Pod) -> PodUpdate {
+pub(crate) fn update(kind: UpdateKind, pod: Pod) -> WorkerUpdate {
     let subject = Subject::Configured {
         pod: Arc::new(pod),
         mirror: None,
     };
-    PodUpdate {
+    WorkerUpdate {
         kind,
         subject,
         kill: None,
     }
 }
 
-pub(crate) fn kill(pod: Pod, grace: Option<u64>, waiter: u64) -> PodUpdate {
+pub(crate) fn kill(pod: Pod, grace: Option<u64>, waiter: u64) -> WorkerUpdate {
     let kill = Kill {
         cause: KillCause::Evicted,
         grace: grace.map(Duration::from_secs),
@@ -44,16 +44,16 @@ pub(crate) fn kill(pod: Pod, grace: Option<u64>, waiter: u64) -> PodUpdate {
         }),
         waiter: Some(Waiter(waiter)),
     };
-    PodUpdate {
+    WorkerUpdate {
         kill: Some(kill),
         ..update(UpdateKind::Kill, pod)
     }
 }
 
-pub(crate) fn orphan(uid: &str, name: &str) -> PodUpdate {
+pub(crate) fn orphan(uid: &str, name: &str) -> WorkerUpdate {
     let observed = ObservedPod::unknown(PodUid::new(uid), PodName::new("ns", name));
     let subject = Subject::Orphan(Arc::new(observed));
-    PodUpdate {
+    WorkerUpdate {
         kind: UpdateKind::Kill,
         subject,
         kill: None,
@@ -68,7 +68,7 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn update(&mut self, update: PodUpdate) -> Vec<Effect> {
+    pub(crate) fn update(&mut self, update: WorkerUpdate) -> Vec<Effect> {
         self.now += 1;
         self.workers.update(update, None, after(self.now))
     }
@@ -110,7 +110,7 @@ impl Rig {
 }
 
 /// A worker after some turns.
-pub(crate) fn rig(turns: usize, updates: Vec<PodUpdate>) -> Rig {
+pub(crate) fn rig(turns: usize, updates: Vec<WorkerUpdate>) -> Rig {
     let mut rig = Rig::default();
     for update in updates {
         rig.update(update);
@@ -126,7 +126,7 @@ use UpdateKind::{Create, Sync, Update};
 #[test]
 fn update_pod_for_runtime_pod() {
     let mut rig = Rig::default();
-    let synced = PodUpdate {
+    let synced = WorkerUpdate {
         kind: Sync,
         ..orphan("1", "web")
     };
@@ -318,7 +318,7 @@ fn static_pod_exclusion() {
     );
 
     // The second is removed before it has started.
-    rig.update(PodUpdate {
+    rig.update(WorkerUpdate {
         kind: UpdateKind::Kill,
         ..kill(fixed("2", "web"), None, 7)
     });
@@ -607,7 +607,7 @@ fn a_sync_is_told_of_the_mirror() {
             pod: pod.clone(),
             mirror: known.clone(),
         };
-        rig.update(PodUpdate {
+        rig.update(WorkerUpdate {
             kind: Sync,
             subject,
             kill: None,

@@ -12,8 +12,8 @@ use node_agent::pod::PodUid;
 use node_agent::runtime::ObservedPod;
 use node_agent::status::Eviction;
 use node_agent::worker::{
-    PodSyncer, PodUpdate, Subject, SyncError, SyncTurn, Synced, UpdateKind, WorkerDriver,
-    WorkerOptions, WorkerParts, WorkerPool,
+    PodSyncer, Subject, SyncError, SyncTurn, Synced, UpdateKind, WorkerDriver, WorkerOptions,
+    WorkerParts, WorkerPool, WorkerUpdate,
 };
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
@@ -227,20 +227,20 @@ impl Rig {
     }
 }
 
-pub(crate) fn update(kind: UpdateKind, pod: Pod) -> PodUpdate {
+pub(crate) fn update(kind: UpdateKind, pod: Pod) -> WorkerUpdate {
     let subject = Subject::Configured {
         pod: Arc::new(pod),
         mirror: None,
     };
-    PodUpdate {
+    WorkerUpdate {
         kind,
         subject,
         kill: None,
     }
 }
 
-pub(crate) fn orphan(observed: ObservedPod) -> PodUpdate {
-    PodUpdate {
+pub(crate) fn orphan(observed: ObservedPod) -> WorkerUpdate {
+    WorkerUpdate {
         kind: UpdateKind::Kill,
         subject: Subject::Orphan(Arc::new(observed)),
         kill: None,

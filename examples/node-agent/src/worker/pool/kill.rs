@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::WorkerPool;
 use crate::event::pod_reference;
 use crate::pod::termination_grace;
-use crate::worker::{Kill, PodUpdate, Subject, UpdateKind};
+use crate::worker::{Kill, Subject, UpdateKind, WorkerUpdate};
 
 /// Runtimes take a while, however short the grace.
 const LEAST_LIMIT: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ impl WorkerPool {
             let grace = grace.unwrap_or_default();
             grace.saturating_add(grace / 2).max(LEAST_LIMIT)
         });
-        let update = PodUpdate {
+        let update = WorkerUpdate {
             kind: UpdateKind::Kill,
             subject: Subject::Configured {
                 pod: pod.clone(),

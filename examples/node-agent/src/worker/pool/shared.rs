@@ -15,7 +15,7 @@ use crate::pleg::{Observation, Stamp};
 use crate::pod::{PodName, PodUid};
 use crate::runtime::ObservedPod;
 use crate::worker::{
-    Effect, Kill, KnownWorker, Outcome, PodUpdate, PodWorkers, Turn, UpdateKind, Work,
+    Effect, Kill, KnownWorker, Outcome, PodWorkers, Turn, UpdateKind, Work, WorkerUpdate,
 };
 
 /// The pool: its state, and what effects act on.
@@ -49,12 +49,16 @@ impl Shared {
         }
     }
 
-    pub(super) fn update(&self, update: PodUpdate) {
+    pub(super) fn update(&self, update: WorkerUpdate) {
         self.update_with(update, |_, _| {});
     }
 
     /// `prepare` may add to the update; it is not called if nobody acts on it any more.
-    fn update_with(&self, mut update: PodUpdate, prepare: impl FnOnce(&mut State, &mut PodUpdate)) {
+    fn update_with(
+        &self,
+        mut update: WorkerUpdate,
+        prepare: impl FnOnce(&mut State, &mut WorkerUpdate),
+    ) {
         let observed = self.known(&update.subject.uid(), &update.subject.name());
         let mut state = self.state.lock();
         if state.is_closed {
@@ -68,7 +72,7 @@ impl Shared {
 
     /// Tells a worker to end its pod; what is returned is told when it has, and is dropped if nobody
     /// will do it.
-    pub(super) fn kill(&self, update: PodUpdate, kill: Kill) -> oneshot::Receiver<()> {
+    pub(super) fn kill(&self, update: WorkerUpdate, kill: Kill) -> oneshot::Receiver<()> {
         let (tell, told) = oneshot::channel();
         self.update_with(update, |state, update| {
             let waiter = Some(state.waiters.add(tell));
