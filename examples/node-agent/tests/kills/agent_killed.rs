@@ -165,9 +165,14 @@ impl World {
         let (pods, all) = (self.machine.pods(), ListParams::default());
         for pod in pods.list(&all).await? {
             let is_mirror = Some(uid_on_node(&pod)) != pod.metadata.uid;
-            if !is_mirror {
-                let name = pod.metadata.name.as_deref().unwrap_or_default();
-                pods.delete(name, &DeleteParams::default()).await?;
+            if is_mirror {
+                continue;
+            }
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            match pods.delete(name, &DeleteParams::default()).await {
+                // It was on its way out, and is.
+                Err(kube_client::Error::Api(status)) if status.is_not_found() => {}
+                deleted => drop(deleted?),
             }
         }
         eventually("all pods are gone", DEADLINE, async || {
