@@ -114,8 +114,8 @@ fn document() -> String {
          comes to have them, as tests of this one.\n\
          Tests that belong together share a number.\n\
          On the process runtime {} of 57 numbers are shown, by `cargo test -p node-agent --test behaviours`; on \
-         containerd {} of 57, by `cargo test -p node-agent --test behaviours-containerd`, which needs root and \
-         the packages that `crates/containerd` names.\n\n\
+         containerd {} of 57, by `KUBEWRIGHT_CONTAINERD=required cargo test -p node-agent --test \
+         behaviours-containerd`, which needs root and the packages that `crates/containerd` names.\n\n\
          This file is written by `KUBEWRIGHT_WRITE_DOCS=1 cargo test -p node-agent --test behaviours`, and \
          compared by the tests.\n\n\
          | number | behaviour | process runtime | containerd |\n|---|---|---|---|\n",
