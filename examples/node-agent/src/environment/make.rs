@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, EnvVarSource};
 
 use super::{DownwardApi, EnvironmentError, expand, service_variables};
+use crate::names;
 use crate::objects::{ConfigMaps, Secrets, Services, unless_optional};
 use crate::warning::Warning;
 
@@ -87,7 +88,7 @@ impl<O: ConfigMaps + Secrets + Services> EnvironmentMaker<'_, O> {
         let mut skipped = Vec::new();
         let mut put = |key: &str, value: String| {
             let name = format!("{prefix}{key}");
-            if is_variable_name(&name) {
+            if !name.is_empty() && names::variable(&name).is_none() {
                 made.variables.insert(name, value);
             } else {
                 skipped.push(name);
@@ -208,12 +209,4 @@ impl<O: ConfigMaps + Secrets + Services> EnvironmentMaker<'_, O> {
             key: key.to_owned(),
         })
     }
-}
-
-/// Whether a text can name a variable: printable ASCII without an equals sign.
-fn is_variable_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| (b' '..=b'~').contains(&byte) && byte != b'=')
 }
