@@ -1,7 +1,7 @@
 //! Pods of files, and their mirrors.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -41,15 +41,21 @@ async fn world(seed: u64) -> (World, PathBuf) {
     (world, directory)
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_static_pod_runs_and_is_shown_by_a_mirror() {
-    let (mut world, directory) = world(1).await;
+/// Starts the agent with a pod, and returns the pod's file once its mirror is ready.
+async fn begin(world: &mut World, directory: &Path) -> PathBuf {
     let file = directory.join("web.json");
     fs::write(&file, manifest("i:1")).unwrap();
     world.start().await;
     world
         .until(30, "its mirror is ready", |view| view.is_ready(&name()))
         .await;
+    file
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_static_pod_runs_and_is_shown_by_a_mirror() {
+    let (mut world, directory) = world(1).await;
+    let file = begin(&mut world, &directory).await;
     let id = world.container_id(&name(), "app");
 
     // Whoever deletes the mirror deletes nothing else.
@@ -103,12 +109,7 @@ async fn a_static_pod_runs_and_is_shown_by_a_mirror() {
 async fn the_mirror_of_a_pod_that_is_removed_tells_how_it_ended() {
     let (mut world, directory) = world(8).await;
     world.runtime.behave("app", Behaviour::ignores_stop());
-    let file = directory.join("web.json");
-    fs::write(&file, manifest("i:1")).unwrap();
-    world.start().await;
-    world
-        .until(30, "its mirror is ready", |view| view.is_ready(&name()))
-        .await;
+    let file = begin(&mut world, &directory).await;
     let fields = format!("metadata.name={}", name());
     let mirrors = world.pods();
     let changes = mirrors
@@ -260,11 +261,7 @@ async fn a_manifest_that_is_wrong_stops_no_other() {
 async fn a_server_that_hangs_keeps_no_static_pod_from_starting_or_ending() {
     let (mut world, directory) = world(6).await;
     let file = |name: &str| directory.join(name);
-    fs::write(file("web.json"), manifest("i:1")).unwrap();
-    world.start().await;
-    world
-        .until(30, "its mirror is ready", |view| view.is_ready(&name()))
-        .await;
+    begin(&mut world, &directory).await;
     world.api_fault(Fault::Delay(Duration::from_secs(3600)), |call| {
         call.is_write() && call.resource == "pods"
     });
