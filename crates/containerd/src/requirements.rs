@@ -61,7 +61,7 @@ impl Requirements {
     /// # Panics
     ///
     /// If they are asked for, and the machine lacks something.
-    pub fn are_met() -> bool {
+    pub fn are_asked_for() -> bool {
         let is_required = env::var_os(REQUIRED).is_some_and(|value| value == "required");
         if is_required {
             if let Err(error) = Self::find() {

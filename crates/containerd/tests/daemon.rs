@@ -14,7 +14,7 @@ const IMAGE: &str = "localhost/busybox:1";
 
 #[test]
 fn a_cgroup_of_ones_own_goes_with_all_in_it() {
-    if !Requirements::are_met() {
+    if !Requirements::are_asked_for() {
         return;
     }
     let root = CgroupRoot::create("own").unwrap();
@@ -28,7 +28,7 @@ fn a_cgroup_of_ones_own_goes_with_all_in_it() {
 
 #[tokio::test]
 async fn a_pod_lives_and_outlives_the_daemon() {
-    if !Requirements::are_met() {
+    if !Requirements::are_asked_for() {
         return;
     }
     let mut containerd = Containerd::start(Options::with_subnet(211, 1))

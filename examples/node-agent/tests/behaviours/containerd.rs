@@ -20,7 +20,7 @@ use kubewright_containerd::Requirements;
 
 fn main() -> ExitCode {
     fixture::main_if_asked();
-    if !Requirements::are_met() {
+    if !Requirements::are_asked_for() {
         return ExitCode::SUCCESS;
     }
     suite::run(suite::Kind::Containerd)
