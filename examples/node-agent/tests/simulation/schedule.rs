@@ -132,7 +132,7 @@ async fn play(events: Vec<Event>) {
         })
         .await;
     for name in names_of(&world).await {
-        world.delete(&name).await;
+        world.delete_if_there(&name, None).await;
     }
     world
         .until(120, "all pods are gone", |view| view.pods.is_empty())
@@ -167,9 +167,7 @@ async fn act(world: &mut World, event: Event) {
             }
         }
         Event::Delete(number, grace) => {
-            if world.view().await.pod(&pod(number)).is_some() {
-                world.delete_within(&pod(number), grace).await;
-            }
+            world.delete_if_there(&pod(number), grace).await;
         }
         Event::Exit(number) => {
             let containers = world.runtime.containers().into_iter();

@@ -378,11 +378,24 @@ impl World {
     }
 
     pub(crate) async fn delete_within(&self, name: &str, grace: Option<u32>) {
+        let is_there = self.delete_if_there(name, grace).await;
+        assert!(is_there, "there is no pod {name} to delete");
+    }
+
+    /// Deletes a pod that may be on its way out, and gone by the time that it is asked for; whether
+    /// it was there.
+    pub(crate) async fn delete_if_there(&self, name: &str, grace: Option<u32>) -> bool {
         let params = DeleteParams {
             grace_period_seconds: grace,
             ..DeleteParams::default()
         };
-        self.pods().delete(name, &params).await.unwrap();
+        match self.pods().delete(name, &params).await {
+            Err(kube_client::Error::Api(status)) if status.is_not_found() => false,
+            deleted => {
+                deleted.unwrap();
+                true
+            }
+        }
     }
 
     /// Waits until nothing of a pod is left, but what a garbage collection has yet to find.
