@@ -174,7 +174,7 @@ impl Core {
             true => Ok(()),
             false => Err(Error::Io {
                 path: self.store.root().to_owned(),
-                source: std::io::Error::other(failures.join("; ")),
+                cause: std::io::Error::other(failures.join("; ")),
             }),
         }
     }

@@ -36,18 +36,18 @@ pub enum Error {
     #[error("streams cannot be served")]
     Streaming(#[from] kubewright_streaming::Error),
     /// Something failed on disk.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// On which path.
         path: PathBuf,
-        /// What.
-        source: io::Error,
+        /// What. The message tells it, so it is no source.
+        cause: io::Error,
     },
 }
 
 impl Error {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |cause| Self::Io { path, cause }
     }
 }

@@ -72,6 +72,7 @@ pub mod volume;
 pub mod worker;
 pub mod yaml;
 
+mod causes;
 mod names;
 mod patch;
 mod task;

@@ -170,17 +170,6 @@ pub(in crate::runtime) fn rpc_error(error: &Error) -> String {
     )
 }
 
-/// An error with all its causes.
-pub(in crate::runtime) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
-}
-
 impl From<CrashLoopBackoff> for StartError {
     fn from(backoff: CrashLoopBackoff) -> Self {
         Self {

@@ -7,6 +7,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use serde::Serialize;
 
+use crate::causes::with_causes;
 use crate::server::HostError;
 
 /// An error of any kind, as HTTP bodies have them.
@@ -73,16 +74,5 @@ pub(super) fn method_not_allowed(allowed: &[&str]) -> Answer {
 
 /// That the agent cannot do what it is asked for, with all the causes that there are.
 pub(super) fn failed(status: StatusCode, error: &HostError) -> Answer {
-    text(status, causes(error))
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    text(status, with_causes(error))
 }

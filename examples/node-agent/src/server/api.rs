@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::with_causes;
 use crate::pod::{PodName, PodUid, containers};
 use crate::server::answer::{self, Answer};
 use crate::server::listener::Service;
@@ -114,7 +115,7 @@ impl<H: ServerHost> Api<H> {
             Endpoint::ResourceMetrics => {
                 let stats = self.host.stats().await;
                 if let Err(error) = &stats {
-                    tracing::warn!(error = answer::causes(error), "no statistics");
+                    tracing::warn!(error = with_causes(error), "no statistics");
                 }
                 answer::metrics(crate::server::stats::metrics(stats.ok().as_ref()))
             }
@@ -164,7 +165,7 @@ impl<H: ServerHost> Api<H> {
         };
         let frames = stream::iter(first)
             .chain(chunks)
-            .inspect_err(|error| tracing::warn!(error = answer::causes(error), "a log ends early"))
+            .inspect_err(|error| tracing::warn!(error = with_causes(error), "a log ends early"))
             .take_until(self.stop.clone().cancelled_owned())
             .map(|chunk| chunk.map(Frame::data).map_err(Into::into));
         let mut answer = Response::new(StreamBody::new(frames).boxed_unsync());

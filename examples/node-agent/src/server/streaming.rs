@@ -9,8 +9,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
+use crate::causes::with_causes;
 use crate::server::RuntimeUrl;
-use crate::server::answer::{self, Answer, causes};
+use crate::server::answer::{self, Answer};
 use crate::server::query::is_upgrade;
 use crate::server::tasks::Tasks;
 use crate::server::tunnel::Tunnel;
@@ -58,8 +59,8 @@ impl Streaming {
         let mut response = match asked {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
-                tracing::warn!(error = causes(&*error), "the runtime does not stream");
-                let text = format!("error dialing backend: {}", causes(&*error));
+                tracing::warn!(error = with_causes(&*error), "the runtime does not stream");
+                let text = format!("error dialing backend: {}", with_causes(&*error));
                 return answer::text(StatusCode::BAD_GATEWAY, text);
             }
             Err(_) => {

@@ -44,7 +44,7 @@ pub enum AtomicWriteError {
         reason: &'static str,
     },
     /// Something failed on disk.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}", path = .path.display())]
     Io {
         /// On which path.
         path: PathBuf,

@@ -2,6 +2,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{AtomicWriteError, SubPathError};
+use crate::causes::with_causes;
 use crate::environment::EnvironmentError;
 use crate::objects::LookupError;
 
@@ -10,12 +11,15 @@ use crate::objects::LookupError;
 #[non_exhaustive]
 pub enum VolumeError {
     /// Setting up failed.
-    #[error("MountVolume.SetUp failed for volume \"{volume}\" : {source}")]
+    #[error(
+        "MountVolume.SetUp failed for volume \"{volume}\" : {}",
+        with_causes(cause)
+    )]
     SetUp {
         /// The volume's name in the pod's spec.
         volume: String,
-        /// What failed.
-        source: Box<VolumeError>,
+        /// What failed. The message tells it, so it is no source.
+        cause: Box<VolumeError>,
     },
     /// An object that the volume is made from could not be had.
     #[error(transparent)]
@@ -59,9 +63,7 @@ pub enum VolumeError {
     #[error("error SubPath `{0}` must not be an absolute path")]
     AbsoluteSubPath(String),
     /// A path inside of a volume cannot be used.
-    #[error(
-        "failed to prepare subPath for volumeMount {volume:?} of container {container:?}: {source}"
-    )]
+    #[error("failed to prepare subPath for volumeMount {volume:?} of container {container:?}")]
     SubPath {
         /// The volume.
         volume: String,
@@ -82,7 +84,7 @@ pub enum VolumeError {
     #[error("{0} is not supported by this node agent")]
     Unsupported(String),
     /// A file or directory could not be made, read or changed.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}", path = .path.display())]
     Io {
         /// Which.
         path: PathBuf,

@@ -60,9 +60,9 @@ impl<O: ConfigMaps + Secrets + Tokens, M: Mounter> VolumeSetUp<'_, O, M> {
     /// If it is of a kind that this agent does not know, or something that it is made from fails.
     pub fn set_up(&self, volume: &Volume) -> Result<MountedVolume, VolumeError> {
         self.set_up_kind(volume)
-            .map_err(|source| VolumeError::SetUp {
+            .map_err(|cause| VolumeError::SetUp {
                 volume: volume.name.clone(),
-                source: Box::new(source),
+                cause: Box::new(cause),
             })
     }
 

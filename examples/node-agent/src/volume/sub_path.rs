@@ -27,7 +27,7 @@ pub enum SubPathError {
     #[error("subpath {0:?} has too many levels of symbolic links")]
     TooManyLinks(String),
     /// Something failed on disk.
-    #[error("subpath {path:?}: {source}")]
+    #[error("subpath {path:?}")]
     Io {
         /// The part.
         path: String,

@@ -15,6 +15,9 @@ use crate::audit::{Audit, until_nothing_but};
 use crate::machine::{DEADLINE, Machine, NAMESPACE};
 use crate::pods::{Life, pod, script, uid_on_node};
 
+/// How the system says that a disk is full.
+const NO_SPACE: &str = "No space left on device";
+
 /// A small disk, unmounted when it is dropped.
 struct Disk(PathBuf);
 
@@ -154,11 +157,16 @@ async fn told(machine: &Machine, pod: &str) -> Result<String> {
         });
         let is_told = warnings.find_map(|event| {
             let message = event.message.unwrap_or_default();
-            let of_disk = message.to_lowercase().contains("no space left on device");
+            let of_disk = message.contains(NO_SPACE);
             of_disk.then(|| format!("{}: {message}", event.reason.unwrap_or_default()))
         });
         Ok(is_told)
     };
     let waited = eventually(&format!("the full disk is told of {pod}"), DEADLINE, look).await;
-    waited.with_context(|| machine.agent_log())
+    let told = waited.with_context(|| machine.agent_log())?;
+    ensure!(
+        told.matches(NO_SPACE).count() == 1,
+        "told more than once in {told:?}"
+    );
+    Ok(told)
 }

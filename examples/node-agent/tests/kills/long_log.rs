@@ -23,8 +23,11 @@ use crate::pods::{Life, pod, script, uid_on_node};
 const SIZE: u64 = 10 << 20;
 const FILES: usize = 3;
 
-/// How many lines of a kilobyte are written.
+/// How many lines are written.
 const LINES: u32 = 100_000;
+
+/// How long each of them is: with the head that the runtime writes, about a kilobyte.
+const LINE: usize = 999;
 
 /// How much memory the agent may have at most, in kilobytes.
 const MEMORY: u64 = 200_000;
@@ -55,7 +58,7 @@ pub(crate) async fn a_hundred_megabytes() -> Result<()> {
     );
     let until = |path: &Path| format!("while [ ! -e {} ]; do sleep 0.05; done;", path.display());
     let lines = format!(
-        "echo first; {} seq -f %0999.0f 1 {LINES}; echo over; {} exit 7",
+        "echo first; {} seq -f %0{LINE}.0f 1 {LINES}; echo over; {} exit 7",
         until(&begin),
         until(&end)
     );
@@ -108,6 +111,8 @@ pub(crate) async fn a_hundred_megabytes() -> Result<()> {
             match text.trim() {
                 // A new file may just have no line.
                 "" | "first" | "over" => {}
+                // What is just being written is told as far as it is there.
+                line if line.len() < LINE => {}
                 line => {
                     let number: u32 = line.parse().with_context(|| line.to_owned())?;
                     ensure!(number >= last, "after line {last} came {number}");

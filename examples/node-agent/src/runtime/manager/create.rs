@@ -5,7 +5,8 @@ use kubewright_cri::{Error, v1};
 
 use super::container_config::ContainerConfigParts;
 use super::start::{Start, Starting};
-use super::{RuntimeManager, StartError, SyncRequest, chain};
+use super::{RuntimeManager, StartError, SyncRequest};
+use crate::causes::with_causes;
 use crate::event::pod_reference;
 use crate::pod::PodContainer;
 use crate::runtime::image::EnsuredImage;
@@ -36,7 +37,7 @@ impl RuntimeManager {
             restart_delay,
         });
         let config = config.map_err(|error| {
-            let cause = chain(&error);
+            let cause = with_causes(&error);
             self.fail(starting, None, "CreateContainerConfigError", cause)
         })?;
         let reference = pod_reference(start.request.pod);

@@ -5,7 +5,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kubewright_cri::{Error, v1};
 
 use super::sandbox_config::SandboxConfig;
-use super::{RuntimeManager, SandboxConfigError, SyncError, chain, rpc_error};
+use super::{RuntimeManager, SandboxConfigError, SyncError, rpc_error};
+use crate::causes::with_causes;
 use crate::event::pod_reference;
 use crate::pod::PodUid;
 
@@ -49,7 +50,7 @@ impl RuntimeManager {
     pub(super) fn tell_sandbox_failure(&self, pod: &Pod, error: &SyncError) {
         let cause = match error {
             SyncError::Sandbox(error) => rpc_error(error),
-            error => chain(error),
+            error => with_causes(error),
         };
         let message = format!("Failed to create pod sandbox: {cause}");
         let events = self.events();

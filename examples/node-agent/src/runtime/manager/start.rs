@@ -8,7 +8,8 @@ use kubewright_cri::v1;
 
 use super::kill::Kill;
 use super::remove::log_link_name;
-use super::{NodeResources, RuntimeManager, StartError, SyncRequest, chain};
+use super::{NodeResources, RuntimeManager, StartError, SyncRequest};
+use crate::causes::with_causes;
 use crate::event::container_reference;
 use crate::pod::{PodContainer, PodName, PodUid, described};
 use crate::runtime::ContainerId;
@@ -187,7 +188,7 @@ impl RuntimeManager {
             turns: None,
         });
         if let Err(error) = killed.await {
-            tracing::warn!(container = %id, error = chain(&error), "it goes on without its hook");
+            tracing::warn!(container = %id, error = with_causes(&error), "it goes on without its hook");
         }
         Err(StartError::new("PostStartHookError", error.to_string()))
     }
