@@ -41,4 +41,4 @@ pub use observed::{ContainerId, ObservedContainer, ObservedPod, ObservedSandbox,
 pub use pruning::{superseded_init_containers, unneeded_init_containers};
 pub use restart_count::restart_count_by_logs;
 pub use sandbox::{SandboxChange, sandbox_change};
-pub use termination_order::{TerminationOrder, Turn};
+pub use termination_order::{StopTurn, TerminationOrder};

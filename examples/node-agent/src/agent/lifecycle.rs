@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::parts::Parts;
 use crate::runtime::ObservedPod;
 use crate::status::Eviction;
-use crate::worker::{PodSyncer, SyncError, SyncTurn, Synced};
+use crate::worker::{PodSyncer, SyncTurn, Synced, TurnError};
 
 /// The life of pods: they are synced, terminated, and cleaned up after.
 ///
@@ -28,7 +28,7 @@ impl PodSyncer for PodLifecycle {
         &self,
         turn: SyncTurn,
         token: CancellationToken,
-    ) -> Result<Synced, SyncError> {
+    ) -> Result<Synced, TurnError> {
         // All that a sync awaits is too large to be part of every worker's future.
         Box::pin(self.parts.sync(turn, token)).await
     }
@@ -40,7 +40,7 @@ impl PodSyncer for PodLifecycle {
         grace: Option<Duration>,
         eviction: Option<Eviction>,
         token: CancellationToken,
-    ) -> Result<(), SyncError> {
+    ) -> Result<(), TurnError> {
         let terminate = self
             .parts
             .terminate(&pod, &observed, grace, eviction.as_ref());
@@ -51,7 +51,7 @@ impl PodSyncer for PodLifecycle {
         &self,
         observed: Arc<ObservedPod>,
         token: CancellationToken,
-    ) -> Result<(), SyncError> {
+    ) -> Result<(), TurnError> {
         or_cancelled(&token, self.parts.terminate_orphan(&observed)).await
     }
 
@@ -60,7 +60,7 @@ impl PodSyncer for PodLifecycle {
         pod: Arc<Pod>,
         observed: Arc<ObservedPod>,
         token: CancellationToken,
-    ) -> Result<(), SyncError> {
+    ) -> Result<(), TurnError> {
         or_cancelled(&token, self.parts.clean_up(&pod, &observed)).await
     }
 }
@@ -68,8 +68,8 @@ impl PodSyncer for PodLifecycle {
 /// Ends with the token.
 async fn or_cancelled(
     token: &CancellationToken,
-    work: impl Future<Output = Result<(), SyncError>>,
-) -> Result<(), SyncError> {
+    work: impl Future<Output = Result<(), TurnError>>,
+) -> Result<(), TurnError> {
     let ended = token.run_until_cancelled(Box::pin(work)).await;
-    ended.unwrap_or(Err(SyncError::Cancelled))
+    ended.unwrap_or(Err(TurnError::Cancelled))
 }

@@ -21,7 +21,7 @@ pub struct TerminationOrder {
 
 /// Whether a container may be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum StopTurn {
     /// Now.
     Now,
     /// When another one has ended, or after this time.
@@ -50,15 +50,15 @@ impl TerminationOrder {
     }
 
     /// Whether a container may be stopped that has waited for so long, of so much grace.
-    pub fn turn(&self, name: &str, waited: Duration, grace: Duration) -> Turn {
+    pub fn turn(&self, name: &str, waited: Duration, grace: Duration) -> StopTurn {
         let awaited = self.prerequisites.get(name);
         let is_first =
             awaited.is_none_or(|awaited| awaited.iter().all(|other| !self.running.contains(other)));
         let rest = grace.saturating_sub(waited);
         if is_first || rest.is_zero() {
-            Turn::Now
+            StopTurn::Now
         } else {
-            Turn::Later(rest)
+            StopTurn::Later(rest)
         }
     }
 

@@ -16,7 +16,7 @@ mod state;
 mod turn;
 
 pub use driver::WorkerDriver;
-pub use kill::KillError;
+pub use kill::KillWaitError;
 
 use shared::Shared;
 

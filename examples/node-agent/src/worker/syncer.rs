@@ -12,7 +12,7 @@ use crate::status::Eviction;
 /// Does for pods what their workers have decided on.
 ///
 /// Nothing of one pod runs twice at once. A token is cancelled when what a pod is to become has
-/// changed: the future is then to return soon, with [`SyncError::Cancelled`], and is not dropped; it
+/// changed: the future is then to return soon, with [`TurnError::Cancelled`], and is not dropped; it
 /// is dropped only if the whole pool is.
 ///
 /// Answers to kubelet's `podSyncer`.
@@ -22,7 +22,7 @@ pub trait PodSyncer: Send + Sync + 'static {
         &self,
         turn: SyncTurn,
         token: CancellationToken,
-    ) -> impl Future<Output = Result<Synced, SyncError>> + Send;
+    ) -> impl Future<Output = Result<Synced, TurnError>> + Send;
 
     /// Ends all containers of a pod, and returns when they have.
     ///
@@ -35,14 +35,14 @@ pub trait PodSyncer: Send + Sync + 'static {
         grace: Option<Duration>,
         eviction: Option<Eviction>,
         token: CancellationToken,
-    ) -> impl Future<Output = Result<(), SyncError>> + Send;
+    ) -> impl Future<Output = Result<(), TurnError>> + Send;
 
     /// Ends all containers of a pod that only the runtime knows.
     fn sync_terminating_orphan(
         &self,
         observed: Arc<ObservedPod>,
         token: CancellationToken,
-    ) -> impl Future<Output = Result<(), SyncError>> + Send;
+    ) -> impl Future<Output = Result<(), TurnError>> + Send;
 
     /// Cleans up after a pod without containers.
     fn sync_terminated_pod(
@@ -50,7 +50,7 @@ pub trait PodSyncer: Send + Sync + 'static {
         pod: Arc<Pod>,
         observed: Arc<ObservedPod>,
         token: CancellationToken,
-    ) -> impl Future<Output = Result<(), SyncError>> + Send;
+    ) -> impl Future<Output = Result<(), TurnError>> + Send;
 }
 
 /// What a sync of a pod goes by.
@@ -78,7 +78,7 @@ pub enum Synced {
 /// Why a turn failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SyncError {
+pub enum TurnError {
     /// The network of the node is not ready. People were told.
     #[error("network is not ready: {0}")]
     NetworkNotReady(String),
@@ -101,7 +101,7 @@ pub enum SyncError {
     Failed(#[from] anyhow::Error),
 }
 
-impl SyncError {
+impl TurnError {
     /// What the turn came to.
     pub fn outcome(&self) -> Outcome {
         Outcome::Failed(match self {

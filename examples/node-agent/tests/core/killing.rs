@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use node_agent::pod::containers;
 use node_agent::runtime::{
-    KillReason, TerminationOrder, Turn, kill_grace, restart_count_by_logs, stop_timeout,
+    KillReason, StopTurn, TerminationOrder, kill_grace, restart_count_by_logs, stop_timeout,
 };
 use serde_json::json;
 
@@ -120,7 +120,7 @@ fn rounds(order: &mut TerminationOrder, names: &[&str]) -> Vec<BTreeSet<String>>
     let mut left: BTreeSet<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut rounds = Vec::new();
     while !left.is_empty() {
-        let turn = |name: &String| order.turn(name, seconds(0), seconds(30)) == Turn::Now;
+        let turn = |name: &String| order.turn(name, seconds(0), seconds(30)) == StopTurn::Now;
         let now: BTreeSet<_> = left.iter().filter(|name| turn(name)).cloned().collect();
         assert!(!now.is_empty(), "nobody's turn comes: {left:?}");
         for name in &now {
@@ -182,13 +182,13 @@ fn termination_ordering_obeys_grace() {
     let order = order(&["a", "s1"]);
     assert_eq!(
         order.turn("s1", seconds(0), seconds(30)),
-        Turn::Later(seconds(30))
+        StopTurn::Later(seconds(30))
     );
     assert_eq!(
         order.turn("s1", seconds(29), seconds(30)),
-        Turn::Later(seconds(1))
+        StopTurn::Later(seconds(1))
     );
-    assert_eq!(order.turn("s1", seconds(30), seconds(30)), Turn::Now);
-    assert_eq!(order.turn("s1", seconds(0), seconds(0)), Turn::Now);
-    assert_eq!(order.turn("a", seconds(0), seconds(30)), Turn::Now);
+    assert_eq!(order.turn("s1", seconds(30), seconds(30)), StopTurn::Now);
+    assert_eq!(order.turn("s1", seconds(0), seconds(0)), StopTurn::Now);
+    assert_eq!(order.turn("a", seconds(0), seconds(30)), StopTurn::Now);
 }

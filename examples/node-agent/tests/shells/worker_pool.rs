@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use node_agent::runtime::RuntimeState::Running;
 use node_agent::status::Eviction;
-use node_agent::worker::{Kill, KillCause, KillError, Stage, SyncError, UpdateKind};
+use node_agent::worker::{Kill, KillCause, KillWaitError, Stage, TurnError, UpdateKind};
 use tokio::time::{Instant, sleep};
 
 use crate::fixtures::{deleted, fixed, named, observed, pod, settle, uid};
@@ -188,18 +188,18 @@ async fn complete_work_enqueue() {
     let cases: [Case; 4] = [
         (|| Fate::Done, 60_000, 90_000),
         (
-            || Fate::Fails(SyncError::Failed(anyhow!("no"))),
+            || Fate::Fails(TurnError::Failed(anyhow!("no"))),
             10_000,
             15_000,
         ),
         (
-            || Fate::Fails(SyncError::NetworkNotReady("no".into())),
+            || Fate::Fails(TurnError::NetworkNotReady("no".into())),
             1_000,
             1_500,
         ),
         (
             || {
-                Fate::Fails(SyncError::Backoff {
+                Fate::Fails(TurnError::Backoff {
                     expiry: Instant::now() + Duration::from_secs(40),
                     message: "back-off".into(),
                 })
@@ -257,7 +257,7 @@ async fn kill_pod_now_func() {
         let kill = rig
             .pool
             .kill_and_wait(Arc::new(pod(&of)), eviction(grace), limit);
-        assert_eq!(kill.await, Err(KillError::Late));
+        assert_eq!(kill.await, Err(KillWaitError::Late));
         assert_eq!(start.elapsed(), Duration::from_secs(waits), "{of}");
         assert_eq!(rig.told()[0].0, "ExceededGracePeriod");
     }
@@ -268,7 +268,7 @@ async fn kill_pod_now_func() {
     let kill = rig
         .pool
         .kill_and_wait(Arc::new(pod("9")), eviction(None), None);
-    assert_eq!(kill.await, Err(KillError::NoWorkers));
+    assert_eq!(kill.await, Err(KillWaitError::NoWorkers));
 }
 
 #[tokio::test(start_paused = true)]

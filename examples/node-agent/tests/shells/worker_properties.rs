@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use k8s_openapi::api::core::v1::Pod;
-use node_agent::worker::{Kill, KillCause, SyncError, UpdateKind};
+use node_agent::worker::{Kill, KillCause, TurnError, UpdateKind};
 use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -47,7 +47,7 @@ fn pod_of(of: u8) -> Pod {
 fn fate(call: &Call, of: u64) -> Fate {
     match of {
         2..5 if !matches!(call, Call::Sync(..)) => Fate::Done,
-        0 => Fate::Fails(SyncError::Failed(anyhow!("no"))),
+        0 => Fate::Fails(TurnError::Failed(anyhow!("no"))),
         1 => Fate::Panics,
         2 => Fate::Ended,
         3 | 4 => Fate::UntilCancelled,

@@ -12,7 +12,7 @@ use node_agent::pod::PodUid;
 use node_agent::runtime::ObservedPod;
 use node_agent::status::Eviction;
 use node_agent::worker::{
-    PodSyncer, Subject, SyncError, SyncTurn, Synced, UpdateKind, WorkerDriver, WorkerOptions,
+    PodSyncer, Subject, SyncTurn, Synced, TurnError, UpdateKind, WorkerDriver, WorkerOptions,
     WorkerParts, WorkerPool, WorkerUpdate,
 };
 use parking_lot::Mutex;
@@ -44,7 +44,7 @@ pub(crate) enum Fate {
     UntilCancelled,
     /// It goes on for ever.
     Deaf,
-    Fails(SyncError),
+    Fails(TurnError),
     Panics,
 }
 
@@ -74,7 +74,7 @@ impl Syncer {
             }
             Fate::UntilCancelled => {
                 token.cancelled().await;
-                Err(SyncError::Cancelled)
+                Err(TurnError::Cancelled)
             }
             Fate::Deaf => pending().await,
             Fate::Fails(error) => Err(error),
@@ -83,7 +83,7 @@ impl Syncer {
     }
 }
 
-type Turned = Result<Synced, SyncError>;
+type Turned = Result<Synced, TurnError>;
 
 struct Leave<'a>(&'a Syncer, &'a PodUid);
 
@@ -108,7 +108,7 @@ impl PodSyncer for Syncer {
         grace: Option<Duration>,
         eviction: Option<Eviction>,
         token: CancellationToken,
-    ) -> Result<(), SyncError> {
+    ) -> Result<(), TurnError> {
         let of = PodUid::of(&pod);
         let grace = grace.map(|grace| grace.as_secs());
         let call = Call::Terminate(of.to_string(), grace, eviction.map(|it| it.reason));
@@ -119,7 +119,7 @@ impl PodSyncer for Syncer {
         &self,
         observed: Arc<ObservedPod>,
         token: CancellationToken,
-    ) -> Result<(), SyncError> {
+    ) -> Result<(), TurnError> {
         let call = Call::Orphan(observed.uid.to_string());
         self.act(&observed.uid, call, &token).await.map(drop)
     }
@@ -129,7 +129,7 @@ impl PodSyncer for Syncer {
         pod: Arc<Pod>,
         _: Arc<ObservedPod>,
         token: CancellationToken,
-    ) -> Result<(), SyncError> {
+    ) -> Result<(), TurnError> {
         let of = PodUid::of(&pod);
         let call = Call::CleanUp(of.to_string());
         self.act(&of, call, &token).await.map(drop)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use node_agent::runtime::RuntimeState::{Exited, Running};
-use node_agent::worker::{Kill, KillCause, SyncError, UpdateKind};
+use node_agent::worker::{Kill, KillCause, TurnError, UpdateKind};
 use tokio::time::{Instant, sleep};
 
 use crate::fixtures::{deleted, observed, pod, settle, uid};
@@ -108,7 +108,7 @@ async fn an_end_that_fails_is_tried_again() {
     let rig = Rig::new(move |call| match call {
         Call::Terminate(..) if failures > 0 => {
             failures -= 1;
-            Fate::Fails(SyncError::Failed(anyhow!("error killing pod")))
+            Fate::Fails(TurnError::Failed(anyhow!("error killing pod")))
         }
         _ => Fate::Done,
     })
@@ -131,15 +131,15 @@ async fn an_end_that_fails_is_tried_again() {
 async fn failures_are_told_unless_they_were() {
     let mut rig = Rig::new(|_| Fate::Done).await;
     let told = |message: &str| vec![("FailedSync".to_owned(), message.to_owned())];
-    type Case = (fn() -> SyncError, Option<&'static str>);
+    type Case = (fn() -> TurnError, Option<&'static str>);
     let cases: [Case; 4] = [
         (
-            || SyncError::Failed(anyhow!("no room").context("cannot mount")),
+            || TurnError::Failed(anyhow!("no room").context("cannot mount")),
             Some("cannot mount: no room"),
         ),
-        (|| SyncError::Reported(anyhow!("no image")), None),
-        (|| SyncError::NetworkNotReady("cni".into()), None),
-        (|| SyncError::Cancelled, None),
+        (|| TurnError::Reported(anyhow!("no image")), None),
+        (|| TurnError::NetworkNotReady("cni".into()), None),
+        (|| TurnError::Cancelled, None),
     ];
     for (error, message) in cases {
         rig.script(move |_| Fate::Fails(error()));

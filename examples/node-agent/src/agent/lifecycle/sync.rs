@@ -11,7 +11,7 @@ use crate::pod::{PodName, PodUid, is_host_network, is_phase_terminal, is_static}
 use crate::runtime::{ObservedPod, SyncRequest, SyncResult};
 use crate::status::Course;
 use crate::volume::MountedVolumes;
-use crate::worker::{Failure, Outcome, SyncError, SyncTurn, Synced};
+use crate::worker::{Failure, Outcome, SyncTurn, Synced, TurnError};
 
 impl Parts {
     /// Makes what runs of a pod what its spec asks for.
@@ -21,7 +21,7 @@ impl Parts {
         &self,
         turn: SyncTurn,
         token: CancellationToken,
-    ) -> Result<Synced, SyncError> {
+    ) -> Result<Synced, TurnError> {
         let SyncTurn {
             pod,
             mirror,
@@ -41,22 +41,22 @@ impl Parts {
             let message = format!("network is not ready: {why}");
             self.events
                 .warning(&pod_reference(&pod), "NetworkNotReady", message);
-            return Err(SyncError::NetworkNotReady(why));
+            return Err(TurnError::NetworkNotReady(why));
         }
 
         if self.cgroups.is_outside(&pod, &observed).await {
             let killed = token.run_until_cancelled(Box::pin(self.bring_inside(&pod, &observed)));
-            return killed.await.unwrap_or(Err(SyncError::Cancelled));
+            return killed.await.unwrap_or(Err(TurnError::Cancelled));
         }
         if let Err(error) = self.cgroups.ensure(&pod).await {
             let message = format!("unable to ensure pod container exists: {error}");
             self.events
                 .warning(&pod_reference(&pod), "FailedCreatePodContainer", message);
-            return Err(SyncError::Reported(anyhow!(error)));
+            return Err(TurnError::Reported(anyhow!(error)));
         }
         let prepared =
             token.run_until_cancelled(Box::pin(self.prepare(&pod, mirror.as_deref(), &observed)));
-        let prepared = prepared.await.unwrap_or(Err(SyncError::Cancelled))?;
+        let prepared = prepared.await.unwrap_or(Err(TurnError::Cancelled))?;
         self.probes.add_pod(&pod, &observed);
         let result = self.run(&pod, &observed, &prepared, &token).await;
         result.record(&PodUid::of(&pod), &mut self.failures.lock());
@@ -75,11 +75,11 @@ impl Parts {
     /// Ends what runs outside of the pod's cgroup; the next turn starts it where it belongs.
     ///
     /// Answers to what kubelet's `SyncPod` does after `cgroupsPerQOS` was turned on.
-    async fn bring_inside(&self, pod: &Pod, observed: &ObservedPod) -> Result<Synced, SyncError> {
+    async fn bring_inside(&self, pod: &Pod, observed: &ObservedPod) -> Result<Synced, TurnError> {
         let name = PodName::of(pod);
         tracing::warn!(pod = %name, "a pod runs outside of its cgroup, and is ended");
         let killed = self.runtime.kill_pod(Some(pod), observed, None).await;
-        killed.map_err(|error| SyncError::Failed(anyhow!(error)))?;
+        killed.map_err(|error| TurnError::Failed(anyhow!(error)))?;
         self.pleg.request_relist(&PodUid::of(pod), &name);
         Ok(Synced::GoesOn)
     }
@@ -90,7 +90,7 @@ impl Parts {
         pod: &Arc<Pod>,
         mirror: Option<&Pod>,
         observed: &ObservedPod,
-    ) -> Result<Prepared, SyncError> {
+    ) -> Result<Prepared, TurnError> {
         if is_static(pod)
             && let Some(mirrors) = &self.mirrors
             && let Err(error) = mirrors.reconcile(pod, mirror).await
@@ -112,7 +112,7 @@ impl Parts {
             let message = format!("{:#}", anyhow!(error));
             self.events
                 .warning(&pod_reference(pod), "FailedMount", message.clone());
-            SyncError::Reported(anyhow!(message))
+            TurnError::Reported(anyhow!(message))
         })?;
         Ok(Prepared {
             objects,
@@ -148,19 +148,19 @@ struct Prepared {
 }
 
 /// What the worker is told of a sync.
-fn outcome(result: SyncResult) -> Result<Synced, SyncError> {
+fn outcome(result: SyncResult) -> Result<Synced, TurnError> {
     match result.outcome() {
         Outcome::Done | Outcome::PodEnded => Ok(Synced::GoesOn),
-        Outcome::Cancelled => Err(SyncError::Cancelled),
-        Outcome::Failed(Failure::Backoff { expiry }) => Err(SyncError::Backoff {
+        Outcome::Cancelled => Err(TurnError::Cancelled),
+        Outcome::Failed(Failure::Backoff { expiry }) => Err(TurnError::Backoff {
             expiry,
             message: failures(&result),
         }),
         Outcome::Failed(_) => match result.error {
-            Some(error) if error.is_told() => Err(SyncError::Reported(anyhow!(error))),
-            Some(error) => Err(SyncError::Failed(anyhow!(error))),
+            Some(error) if error.is_told() => Err(TurnError::Reported(anyhow!(error))),
+            Some(error) => Err(TurnError::Failed(anyhow!(error))),
             // Each was told by an event of its own.
-            None => Err(SyncError::Reported(anyhow!(failures(&result)))),
+            None => Err(TurnError::Reported(anyhow!(failures(&result)))),
         },
     }
 }

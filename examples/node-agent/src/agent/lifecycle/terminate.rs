@@ -9,7 +9,7 @@ use crate::event::pod_reference;
 use crate::pod::{PodName, PodUid};
 use crate::runtime::{ObservedPod, PodRuntime as _, RuntimeState};
 use crate::status::{Course, Eviction};
-use crate::worker::SyncError;
+use crate::worker::TurnError;
 
 /// How long the containers of a pod that nobody knows are given to end.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ impl Parts {
         observed: &ObservedPod,
         grace: Option<Duration>,
         eviction: Option<&Eviction>,
-    ) -> Result<(), SyncError> {
+    ) -> Result<(), TurnError> {
         let uid = PodUid::of(pod);
         let status = self.pod_status(pod, observed, Course::Ongoing, eviction);
         self.statuses.set_pod_status(pod, status);
@@ -36,7 +36,7 @@ impl Parts {
             let message = format!("error killing pod: {error:#}");
             self.events
                 .warning(&pod_reference(pod), "FailedKillPod", message);
-            SyncError::Reported(error)
+            TurnError::Reported(error)
         })?;
         self.cgroups.pods_changed();
         // Nothing is ready any more of what does not run.
@@ -44,7 +44,7 @@ impl Parts {
 
         let name = PodName::of(pod);
         let ended = self.runtime.observe(&uid, &name).await;
-        let mut ended = ended.map_err(|error| SyncError::Failed(anyhow!(error)))?;
+        let mut ended = ended.map_err(|error| TurnError::Failed(anyhow!(error)))?;
         check_at_rest(&ended)?;
         // The addresses went with the sandbox, and the status still tells them.
         if ended.ips.is_empty() {
@@ -62,19 +62,19 @@ impl Parts {
     pub(in crate::agent) async fn terminate_orphan(
         &self,
         observed: &ObservedPod,
-    ) -> Result<(), SyncError> {
+    ) -> Result<(), TurnError> {
         let killed = self
             .runtime
             .kill_pod(None, observed, Some(ORPHAN_GRACE))
             .await;
-        killed.map_err(|error| SyncError::Failed(anyhow!(error)))?;
+        killed.map_err(|error| TurnError::Failed(anyhow!(error)))?;
         self.pleg.request_relist(&observed.uid, &observed.name);
         Ok(())
     }
 }
 
 /// Whether the runtime did what it said.
-fn check_at_rest(ended: &ObservedPod) -> Result<(), SyncError> {
+fn check_at_rest(ended: &ObservedPod) -> Result<(), TurnError> {
     let containers = ended.containers.iter();
     let running = containers.filter(|container| container.state == RuntimeState::Running);
     let running: Vec<_> = running.map(|container| &*container.name).collect();
@@ -82,7 +82,7 @@ fn check_at_rest(ended: &ObservedPod) -> Result<(), SyncError> {
         return Ok(());
     }
     let running = running.join(", ");
-    Err(SyncError::Failed(anyhow!(
+    Err(TurnError::Failed(anyhow!(
         "detected running containers after a successful KillPod, CRI violation: {running}"
     )))
 }

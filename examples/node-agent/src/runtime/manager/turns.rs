@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::runtime::{TerminationOrder, Turn};
+use crate::runtime::{StopTurn, TerminationOrder};
 
 /// Lets the containers of a pod that is killed wait for their turns.
 pub(super) struct Turns {
@@ -30,9 +30,9 @@ impl Turns {
             changed.as_mut().enable();
             let turn = self.order.lock().turn(name, start.elapsed(), grace);
             match turn {
-                Turn::Now => return,
+                StopTurn::Now => return,
                 // Either way the turn is looked at again.
-                Turn::Later(rest) => drop(timeout(rest, changed).await),
+                StopTurn::Later(rest) => drop(timeout(rest, changed).await),
             }
         }
     }

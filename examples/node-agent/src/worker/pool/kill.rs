@@ -15,7 +15,7 @@ const LEAST_LIMIT: Duration = Duration::from_secs(10);
 /// A pod was asked to end, and it is not known to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum KillError {
+pub enum KillWaitError {
     /// It did not in time; it is still being ended.
     #[error("timeout waiting to kill pod")]
     Late,
@@ -43,7 +43,7 @@ impl WorkerPool {
         pod: Arc<Pod>,
         kill: Kill,
         limit: Option<Duration>,
-    ) -> Result<(), KillError> {
+    ) -> Result<(), KillWaitError> {
         let grace = kill.grace.or_else(|| termination_grace(&pod));
         let limit = limit.unwrap_or_else(|| {
             let grace = grace.unwrap_or_default();
@@ -60,14 +60,14 @@ impl WorkerPool {
         let ended = self.shared.kill(update, kill);
         match timeout(limit, ended).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(KillError::NoWorkers),
+            Ok(Err(_)) => Err(KillWaitError::NoWorkers),
             Err(_) => {
                 self.shared.parts.events.warning(
                     &pod_reference(&pod),
                     "ExceededGracePeriod",
                     "Container runtime did not kill the pod within specified grace period.",
                 );
-                Err(KillError::Late)
+                Err(KillWaitError::Late)
             }
         }
     }

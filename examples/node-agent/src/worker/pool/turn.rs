@@ -10,7 +10,7 @@ use super::shared::{Begun, Shared};
 use crate::event::pod_reference;
 use crate::pod::{PodName, PodUid};
 use crate::runtime::ObservedPod;
-use crate::worker::{Outcome, PodSyncer, SyncError, SyncTurn, Synced, Work};
+use crate::worker::{Outcome, PodSyncer, SyncTurn, Synced, TurnError, Work};
 
 /// Why pods are told of that could not be synced.
 const FAILED_SYNC: &str = "FailedSync";
@@ -25,7 +25,7 @@ pub(super) async fn run<S: PodSyncer>(
     let turn = AssertUnwindSafe(attempt(shared, syncer, uid, begun)).catch_unwind();
     let result = turn.await.unwrap_or_else(|panic| {
         let message = message_of(&*panic);
-        Err(SyncError::Failed(anyhow!("panic: {message}")))
+        Err(TurnError::Failed(anyhow!("panic: {message}")))
     });
     match result {
         Ok(Synced::GoesOn) => Outcome::Done,
@@ -44,7 +44,7 @@ async fn attempt<S: PodSyncer>(
     syncer: &S,
     uid: &PodUid,
     begun: &Begun,
-) -> Result<Synced, SyncError> {
+) -> Result<Synced, TurnError> {
     let token = begun.token.clone();
     let ended = match begun.work.clone() {
         Work::Sync { kind, pod, mirror } => {
@@ -77,15 +77,15 @@ async fn observe(
     uid: &PodUid,
     pod: &Pod,
     begun: &Begun,
-) -> Result<Arc<ObservedPod>, SyncError> {
+) -> Result<Arc<ObservedPod>, TurnError> {
     let name = PodName::of(pod);
     let observation = shared.observe(uid, &name, begun.last_turn);
     let observation = begun.token.run_until_cancelled(observation).await;
-    let observation = observation.ok_or(SyncError::Cancelled)?;
-    observation.map_err(|error| SyncError::Failed(anyhow!("error determining status: {error}")))
+    let observation = observation.ok_or(TurnError::Cancelled)?;
+    observation.map_err(|error| TurnError::Failed(anyhow!("error determining status: {error}")))
 }
 
-fn tell(shared: &Shared, uid: &PodUid, work: &Work, error: &SyncError) {
+fn tell(shared: &Shared, uid: &PodUid, work: &Work, error: &TurnError) {
     let (name, pod) = match work {
         Work::Sync { pod, .. } | Work::Terminate { pod, .. } | Work::CleanUp { pod } => {
             (PodName::of(pod), Some(pod))
@@ -93,7 +93,7 @@ fn tell(shared: &Shared, uid: &PodUid, work: &Work, error: &SyncError) {
         Work::TerminateOrphan(observed) => (observed.name.clone(), None),
     };
     tracing::warn!(pod = %name, %uid, "error syncing pod, skipping: {error}");
-    if let (Some(pod), SyncError::Failed(error)) = (pod, error) {
+    if let (Some(pod), TurnError::Failed(error)) = (pod, error) {
         let events = &shared.parts.events;
         events.warning(&pod_reference(pod), FAILED_SYNC, format!("{error:#}"));
     }
