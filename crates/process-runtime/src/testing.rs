@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
 
 use crate::process::{Process, ProcessTable};
 
@@ -19,6 +21,25 @@ pub fn processes_of(directory: &Path) -> BTreeMap<i32, String> {
     let found = concerned(directory).into_iter();
     let found = found.map(|process| (process.pid, text_of(&process, "cmdline")));
     found.collect()
+}
+
+/// Waits until [none](processes_of) is left, and for so long at most; those that are left then.
+///
+/// A runtime that was shut down has seen its containers end, and their shims let go of their locks:
+/// the kernel may still be busy with what they were.
+///
+/// # Cancel safety
+///
+/// Safe: it only looks.
+pub async fn processes_left_in(directory: &Path, limit: Duration) -> BTreeMap<i32, String> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = processes_of(directory);
+        if left.is_empty() || Instant::now() >= deadline {
+            return left;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Kills [them](processes_of), for tests that failed. What starts meanwhile may be missed.

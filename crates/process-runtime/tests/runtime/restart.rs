@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use kubewright_cri::v1::ContainerState;
 use kubewright_cri::{Endpoint, Runtime, RuntimeOptions};
-use kubewright_process_runtime::testing::{is_alive, kill_processes_of, processes_of};
+use kubewright_process_runtime::testing::{
+    is_alive, kill_processes_of, processes_left_in, processes_of,
+};
 use kubewright_process_runtime::{Error, ProcessRuntime};
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -140,7 +142,8 @@ async fn a_killed_shim_takes_its_container_with_it() {
     assert!(status.message.contains("shim"), "{status:?}");
     assert!(status.finished_at >= status.started_at && status.started_at > 0);
     assert!(!is_alive(pid));
-    assert!(processes_of(&host.root()).is_empty());
+    let left = processes_left_in(&host.root(), DEADLINE).await;
+    assert!(left.is_empty(), "{left:?}");
 
     let id = host.run(&sandbox, "unwatched", "sleep 1000").await;
     let (pid, shim) = host.pids(&id);
@@ -313,6 +316,7 @@ async fn a_killed_program_is_succeeded_and_a_terminated_one_leaves_nothing() {
     assert_eq!(status.state(), ContainerState::ContainerRunning);
     kill(program.child.id().cast_signed(), Signal::TERM);
     assert_eq!(timeout(DEADLINE, program.ends()).await.unwrap(), Some(0));
-    assert!(processes_of(&root).is_empty());
+    let left = processes_left_in(&root, DEADLINE).await;
+    assert!(left.is_empty(), "{left:?}");
     assert_eq!(std::fs::read_dir(program.dir.path()).unwrap().count(), 0);
 }

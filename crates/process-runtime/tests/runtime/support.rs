@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubewright_cri::{Error, Runtime, v1};
-use kubewright_process_runtime::testing::{kill_processes_of, processes_of};
+use kubewright_process_runtime::testing::{kill_processes_of, processes_left_in};
 use kubewright_process_runtime::{Options, ProcessRuntime, ShimProgram};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long anything here may take before the test has failed.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A runtime, and where its files are.
 pub(crate) struct Host {
@@ -182,7 +182,7 @@ impl Host {
             .unwrap()
             .unwrap();
         assert!(!self.root().exists(), "the root directory is still there");
-        let left = processes_of(&self.root());
+        let left = processes_left_in(&self.root(), DEADLINE).await;
         assert!(left.is_empty(), "processes are left: {left:?}");
     }
 }

@@ -9,7 +9,7 @@ use kube_client::{Api, Client};
 use kubewright_apiserver::ApiServer;
 use kubewright_apiserver::serve::{Listener, ListenerConfig};
 use kubewright_cri::{Endpoint, Server, bind, serve};
-use kubewright_process_runtime::testing::{kill_processes_of, processes_of};
+use kubewright_process_runtime::testing::{kill_processes_of, processes_left_in};
 use kubewright_process_runtime::{Options, ProcessRuntime};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -297,7 +297,7 @@ impl Machine {
             !self.runtime_dir().exists(),
             "files of the runtime are left"
         );
-        let processes = processes_of(self.directory.path());
+        let processes = processes_left_in(self.directory.path(), DEADLINE).await;
         ensure!(processes.is_empty(), "processes are left: {processes:?}");
         Ok(())
     }

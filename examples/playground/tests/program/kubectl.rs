@@ -122,7 +122,7 @@ async fn logs_exec_and_port_forward_work() {
     program.signal(Signal::INT);
     let (lines, status) = program.end().await;
     assert!(status.success(), "{lines:#?}");
-    assert_nothing_is_left(&root_dir);
+    assert_nothing_is_left(&root_dir).await;
 }
 
 async fn check(kubectl: &Kubectl, pod: &str, directory: &Path) {

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use kubewright_process_runtime::testing::{kill_processes_of, processes_of};
+use kubewright_process_runtime::testing::{kill_processes_of, processes_left_in};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
@@ -43,7 +43,11 @@ pub(crate) fn directory() -> (Parent, PathBuf) {
 
 impl Program {
     pub(crate) fn start(root_dir: &Path, arguments: &[&str]) -> Self {
-        let mut child = command(arguments)
+        let mut command = command(arguments);
+        if !arguments.contains(&"--step-deadline") {
+            command.args(["--step-deadline", "110s"]);
+        }
+        let mut child = command
             .arg("--root-dir")
             .arg(root_dir)
             // Somebody may have the usual one on all addresses.
@@ -130,8 +134,8 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 /// Asserts that nothing is left of a playground: no process, no file.
-pub(crate) fn assert_nothing_is_left(root_dir: &Path) {
-    assert_eq!(processes_of(root_dir), [].into());
+pub(crate) async fn assert_nothing_is_left(root_dir: &Path) {
+    assert_eq!(processes_left_in(root_dir, DEADLINE).await, [].into());
     assert!(!root_dir.exists(), "{} is still there", root_dir.display());
 }
 

@@ -88,5 +88,5 @@ async fn it_serves_at_the_ports_it_is_told_until_it_is_told_to_stop() {
     program.signal(Signal::TERM);
     let (lines, status) = program.end().await;
     assert!(status.success(), "{lines:#?}");
-    assert_nothing_is_left(&root_dir);
+    assert_nothing_is_left(&root_dir).await;
 }

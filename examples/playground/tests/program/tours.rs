@@ -39,7 +39,7 @@ async fn the_tour_ends_well_and_leaves_nothing_behind() {
     let (lines, status) = program.end().await;
     assert!(status.success(), "{lines:#?}");
     assert_went_well(&lines);
-    assert_nothing_is_left(&root_dir);
+    assert_nothing_is_left(&root_dir).await;
 }
 
 #[tokio::test]
@@ -52,8 +52,8 @@ async fn two_of_them_do_not_disturb_each_other() {
         assert!(status.success(), "{lines:#?}");
         assert_went_well(&lines);
     }
-    assert_nothing_is_left(&one);
-    assert_nothing_is_left(&other);
+    assert_nothing_is_left(&one).await;
+    assert_nothing_is_left(&other).await;
 }
 
 #[tokio::test]
@@ -67,5 +67,5 @@ async fn a_step_that_takes_too_long_fails_the_tour() {
         last.starts_with("FAILED wait for the node: not over within 1ms"),
         "{last}"
     );
-    assert_nothing_is_left(&root_dir);
+    assert_nothing_is_left(&root_dir).await;
 }
