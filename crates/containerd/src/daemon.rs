@@ -14,8 +14,8 @@ use crate::config::{cni_conflist, containerd_toml};
 use crate::layout::archive;
 use crate::{Error, Image, Options, Requirements, shims};
 
-/// How long the daemon may take to answer.
-const START: Duration = Duration::from_secs(30);
+/// How long the daemon may take to answer, on a machine where many of them start.
+const START: Duration = Duration::from_secs(120);
 
 /// A containerd that runs.
 ///

@@ -9,6 +9,10 @@ use kubewright_cri::v1::{
     PodSandboxConfig, PodSandboxMetadata,
 };
 use kubewright_cri::{Runtime, RuntimeOptions};
+use tokio::time::{sleep, timeout};
+
+/// How long anything may take.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 const IMAGE: &str = "localhost/busybox:1";
 
@@ -77,18 +81,26 @@ async fn a_pod_lives_and_outlives_the_daemon() {
         .exec_sync(
             &id,
             vec!["echo".to_owned(), "hello".to_owned()],
-            Some(Duration::from_secs(10)),
+            Some(Duration::from_secs(60)),
         )
         .await
         .unwrap();
     assert_eq!((said.exit_code, &said.stdout[..]), (0, &b"hello\n"[..]));
 
+    // The daemon copies what is said into the log, in its own time.
+    let log = logs.join("c/0.log");
+    let is_said = async || {
+        while !std::fs::read_to_string(&log).is_ok_and(|text| text.ends_with("from image\n")) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(DEADLINE, is_said()).await.unwrap();
     containerd.kill().await.unwrap();
     assert!(runtime.version().await.is_err());
     containerd.start_again().await.unwrap();
     let status = runtime.container_status(&id).await.unwrap();
     assert_eq!(status.state(), ContainerState::ContainerRunning);
-    let log = std::fs::read_to_string(logs.join("c/0.log")).unwrap();
+    let log = std::fs::read_to_string(&log).unwrap();
     assert!(log.ends_with("stdout F from image\n"), "{log}");
 
     let directory = containerd.directory().to_owned();

@@ -19,7 +19,7 @@ mod support;
 use support::{run, sandbox};
 
 /// How long anything here may take before the test has failed.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 struct Host {
     dir: TempDir,
@@ -261,6 +261,7 @@ async fn what_a_server_does_for_one_who_left_ends() {
         answer = runtime.run_pod_sandbox(sandbox("web"), "") => panic!("{answer:?}"),
         () = under_way => assert!(tasks() > idle),
     }
-    until(|| tasks() == idle).await;
+    // What was left of the connection's beginning may have ended as well.
+    until(|| tasks() <= idle).await;
     assert!(host.fake.sandboxes().is_empty());
 }

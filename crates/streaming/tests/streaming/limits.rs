@@ -107,7 +107,7 @@ async fn more_streams_than_are_allowed_are_refused() {
 #[tokio::test]
 async fn a_client_that_opens_no_streams_is_cut_off() {
     let server = Server::with(|config| {
-        config.stream_creation_timeout = Duration::from_millis(500);
+        config.stream_creation_timeout = Duration::from_secs(2);
     })
     .await;
     let url = server.exec_url(&["exit", "0"], OUT);
@@ -127,7 +127,7 @@ async fn a_client_that_opens_no_streams_is_cut_off() {
 /// Upstream: `TestServeExecInContainerIdleTimeout`.
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let mut server = Server::with(|config| config.idle_timeout = Duration::from_millis(300)).await;
+    let mut server = Server::with(|config| config.idle_timeout = Duration::from_secs(2)).await;
     for transport in COMMANDS {
         let command = server.exec(transport, &["hold"], IN_OUT).await;
         assert_eq!(server.event().await, "holding");
