@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{self, Command};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Pod;
 use node_agent::pod::PodUid;
@@ -15,6 +15,10 @@ use node_agent::resources::{
 };
 use node_agent::volume::{KernelMounter, Mounter, TmpfsOptions, open_sub_path};
 
+/// Held by tests that mount, and by those that start children: a child has the open files of its parent
+/// until it is a program of its own, and what is open cannot be unmounted.
+static FORKS_OR_MOUNTS: Mutex<()> = Mutex::new(());
+
 /// Unmounts all below a directory, whatever becomes of the test.
 struct Unmounted(PathBuf);
 
@@ -22,20 +26,17 @@ impl Drop for Unmounted {
     fn drop(&mut self) {
         let mounts = KernelMounter.mounts_below(&self.0).unwrap_or_default();
         for mount in mounts.iter().rev() {
-            // A child that another test starts has this one's open files until it is a program of
-            // its own. What is busy for longer is told by the mounts that are left.
-            let is_over = |_| {
-                thread::yield_now();
-                let unmounted = KernelMounter.unmount(mount);
-                !unmounted.is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
-            };
-            let _ = (0..100_000).any(is_over);
+            // What cannot be unmounted is told by the mounts that are left.
+            let _ = KernelMounter.unmount(mount);
         }
     }
 }
 
 #[test]
 fn the_kernel_mounts_memory_and_parts_of_volumes() {
+    let _alone = FORKS_OR_MOUNTS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().canonicalize().unwrap();
     let unmounted = Unmounted(root.clone());
@@ -186,6 +187,9 @@ fn the_kernel_takes_the_limits_of_a_cgroup() {
 
 #[test]
 fn what_is_left_in_the_cgroup_of_a_pod_is_killed_and_it_is_removed() {
+    let _alone = FORKS_OR_MOUNTS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let Some(hierarchy) = hierarchy() else {
         return;
     };

@@ -184,7 +184,7 @@ fn patient_for(limit: Duration, listener: &TcpListener) -> Clients {
 #[tokio::test]
 async fn a_heartbeat_finds_the_connection_of_the_one_before() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let limit = Duration::from_secs(1);
+    let limit = Duration::from_secs(3);
     let clients = patient_for(limit, &listener);
     let made = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();

@@ -15,7 +15,7 @@ use node_agent::runtime::ContainerId;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::fixtures::id;
+use crate::fixtures::{DEADLINE, id, taken_port};
 
 fn container() -> Container {
     serde_json::from_value(json!({"name": "c", "ports": [
@@ -83,14 +83,13 @@ async fn tcp_health_checker() {
     let port = listener.local_addr().unwrap().port();
     let host = "127.0.0.1".to_owned();
     let target = Target::Tcp { host, port };
-    let second = Duration::from_secs(1);
-    assert_eq!(
-        ask(target.clone(), second).await,
-        Answer::Success(String::new())
-    );
-    drop(listener);
+    let limit = DEADLINE;
+    assert_eq!(ask(target, limit).await, Answer::Success(String::new()));
+    let (_taken, port) = taken_port();
+    let host = "127.0.0.1".to_owned();
     let refused = format!("dial tcp 127.0.0.1:{port}: connect: connection refused");
-    assert_eq!(ask(target, second).await, Answer::Failure(refused));
+    let answer = ask(Target::Tcp { host, port }, limit).await;
+    assert_eq!(answer, Answer::Failure(refused));
 }
 
 /// A runtime with one container that runs, and its id.

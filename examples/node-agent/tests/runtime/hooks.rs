@@ -6,7 +6,7 @@ use kubewright_cri::testing::{Behaviour, Exec};
 use kubewright_cri::v1::ContainerState::{ContainerExited, ContainerRunning};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
 
 use crate::fixtures::{Harness, SECOND, app, pod};
@@ -261,9 +261,10 @@ async fn a_hook_goes_where_it_is_sent_on_to() {
 #[tokio::test]
 async fn a_hook_over_http_that_nobody_answers_fails() {
     let harness = Harness::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    // A port that is taken, and that nobody listens on.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = taken.local_addr().unwrap().port();
     let action = json!({"host": "127.0.0.1", "port": port});
     let pod = app(json!({"lifecycle": {"postStart": {"httpGet": action}}}));
     let result = harness.sync(&pod).await;

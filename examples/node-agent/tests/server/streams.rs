@@ -6,7 +6,7 @@ use std::time::Duration;
 use node_agent::server::Streams;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -310,9 +310,10 @@ async fn the_runtime_is_told_of_no_body() {
 
 #[tokio::test]
 async fn what_cannot_be_streamed_is_told() {
-    let closed = TcpListener::bind(ANY_PORT).await.unwrap();
-    let gone = format!("http://{}/x", closed.local_addr().unwrap());
-    drop(closed);
+    // A port that is taken, and that nobody listens on.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind(ANY_PORT).unwrap();
+    let gone = format!("http://{}/x", taken.local_addr().unwrap());
     let upgrade = [("connection", "upgrade"), ("upgrade", "SPDY/3.1")];
     for (url, code, text) in [
         (gone.as_str(), 502, "error dialing backend: "),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Receiver;
 use node_agent::pod::PodSource;
 
 /// How long anything real may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A pod that has been through a source, with a uid of its own.
 pub(crate) fn valid_pod(name: &str, namespace: &str) -> Pod {
