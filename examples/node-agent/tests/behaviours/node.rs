@@ -304,12 +304,21 @@ impl Node {
 
     /// Removes all containers that have ended, behind the agent's back.
     pub(crate) async fn remove_dead_containers(&self) -> Result<()> {
-        for container in self.all_containers().await? {
-            if container.state() == ContainerState::ContainerExited {
-                self.runtime.remove_container(&container.id).await?;
-            }
+        let dead = async || {
+            let containers = self.all_containers().await?.into_iter();
+            let dead = containers.filter(|it| it.state() == ContainerState::ContainerExited);
+            anyhow::Ok(dead.map(|it| it.id).collect::<Vec<_>>())
+        };
+        let all = dead().await?;
+        for container in &all {
+            // The agent may be just about to remove it as well.
+            let _ = self.runtime.remove_container(container).await;
         }
-        Ok(())
+        eventually("they are removed", async || {
+            let left = dead().await?;
+            Ok((!left.iter().any(|it| all.contains(it))).then_some(()))
+        })
+        .await
     }
 
     /// The running containers, by id and when they were made: no other has both.

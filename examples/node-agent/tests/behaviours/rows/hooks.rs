@@ -48,7 +48,7 @@ pub(crate) fn rows() -> Vec<Row> {
 
 /// A server that prints what it is asked for.
 async fn server(world: &World) -> Result<String> {
-    let container = json!({"image": FIXTURE, "args": ["http", "8080"]});
+    let container = json!({"image": FIXTURE, "args": ["http", "18080"]});
     world
         .pod("server", json!({"containers": [container]}))
         .await?;
@@ -62,7 +62,7 @@ async fn server(world: &World) -> Result<String> {
 
 async fn hooked(world: &World, hooks: Value, script: &str) -> Result<()> {
     let container = json!({"command": ["sh", "-c", script], "lifecycle": hooks});
-    let spec = json!({"terminationGracePeriodSeconds": 60, "containers": [container]});
+    let spec = json!({"terminationGracePeriodSeconds": 600, "containers": [container]});
     world.pod("p", spec).await?;
     world.ready("p").await?;
     Ok(())
@@ -119,7 +119,7 @@ async fn post_start_fails(world: World) -> Result<()> {
 
 async fn post_start_http(world: World) -> Result<()> {
     let host = server(&world).await?;
-    let get = json!({"path": "/post-start", "port": 8080, "host": host});
+    let get = json!({"path": "/post-start", "port": 18080, "host": host});
     hooked(&world, json!({"postStart": {"httpGet": get}}), OBEYS).await?;
     world.printed("server", "main", "GET /post-start").await?;
     Ok(())
@@ -145,10 +145,10 @@ async fn pre_stop_http(world: World) -> Result<()> {
     let get = json!({"path": "/pre-stop", "port": "named", "host": host});
     let container = json!({
         "command": ["sh", "-c", OBEYS],
-        "ports": [{"name": "named", "containerPort": 8080}],
+        "ports": [{"name": "named", "containerPort": 18080}],
         "lifecycle": {"preStop": {"httpGet": get}},
     });
-    let spec = json!({"terminationGracePeriodSeconds": 15, "containers": [container]});
+    let spec = json!({"terminationGracePeriodSeconds": 600, "containers": [container]});
     world.pod("p", spec).await?;
     world.ready("p").await?;
     world.delete("p", None).await?;
@@ -187,7 +187,7 @@ async fn before_the_signal(world: World) -> Result<()> {
         "command": ["sh", "-c", script],
         "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", hook]}}},
     });
-    let spec = json!({"terminationGracePeriodSeconds": 60, "containers": [container]});
+    let spec = json!({"terminationGracePeriodSeconds": 600, "containers": [container]});
     world.pod("p", sharing(spec)).await?;
     let log = end_of(&world).await?;
     ensure!(log == "hook\nsignal\n", "{log:?}");
@@ -211,13 +211,7 @@ async fn hook_without_end(world: World) -> Result<()> {
     world
         .until("p", "it runs", |pod| is_running(pod, "main"))
         .await?;
-    let began = Instant::now();
+    // The pod's own grace is longer than anything is waited for.
     world.delete("p", Some(2)).await?;
-    world.gone("p").await?;
-    ensure!(
-        began.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        began.elapsed()
-    );
-    Ok(())
+    world.gone("p").await
 }

@@ -60,7 +60,7 @@ async fn deadline(world: World) -> Result<()> {
     Ok(())
 }
 
-/// A container that does not end by itself.
+/// A container that does not end by itself, with more grace than anything is waited for.
 fn deaf() -> serde_json::Value {
     json!({"terminationGracePeriodSeconds": 600, "containers": [{"command": ["sh", "-c", DEAF]}]})
 }
@@ -69,20 +69,18 @@ async fn deletion_grace(world: World) -> Result<()> {
     world.pod("p", deaf()).await?;
     world.listen("p", &["main"]).await?;
     let began = Instant::now();
-    world.delete("p", Some(3)).await?;
     let mut code = None;
     let watched = world.watch("p", "nothing", |pod| {
         code = ended(pod, "main").map(|(code, ..)| code).or(code);
         Ok(false)
     });
+    let (watched, deleted) = tokio::join!(watched, world.delete("p", Some(3)));
+    deleted?;
     // It ends with the pod.
-    ensure!(watched.await.is_err());
+    ensure!(watched.is_err());
     world.gone("p").await?;
     let took = began.elapsed();
-    ensure!(
-        took > Duration::from_secs_f64(2.5) && took < Duration::from_secs(20),
-        "{took:?}"
-    );
+    ensure!(took > Duration::from_secs_f64(2.5), "{took:?}");
     ensure!(code == Some(137), "{code:?}");
     Ok(())
 }
@@ -96,15 +94,8 @@ async fn grace_shrinks(world: World) -> Result<()> {
             pod.metadata.deletion_timestamp.is_some()
         })
         .await?;
-    let began = Instant::now();
     world.delete("p", Some(1)).await?;
-    world.gone("p").await?;
-    ensure!(
-        began.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        began.elapsed()
-    );
-    Ok(())
+    world.gone("p").await
 }
 
 /// Pods are deleted while they are being started; none of them may say that it succeeded.

@@ -22,9 +22,11 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
+/// The lease, which comes after the node.
 async fn get_lease(world: &World) -> Result<Lease> {
     let leases = Api::<Lease>::namespaced(world.client.clone(), "kube-node-lease");
-    Ok(leases.get(world.node.name()).await?)
+    let look = async || Ok(leases.get_opt(world.node.name()).await?);
+    eventually("the node has a lease", look).await
 }
 
 async fn lease(world: World) -> Result<()> {

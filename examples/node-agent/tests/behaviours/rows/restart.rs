@@ -226,7 +226,13 @@ async fn init_stays_done(world: World) -> Result<()> {
 
 async fn nothing_changes(world: World) -> Result<()> {
     world.pod("p", sleeper()).await?;
-    let probe = json!({"exec": {"command": ["true"]}, "periodSeconds": 1});
+    // A machine that is slow for once is not what is to be seen.
+    let probe = json!({
+        "exec": {"command": ["true"]},
+        "periodSeconds": 1,
+        "timeoutSeconds": 30,
+        "failureThreshold": 100,
+    });
     let probed =
         json!({"command": ["sleep", "1000"], "readinessProbe": probe, "startupProbe": probe});
     world.pod("probed", json!({"containers": [probed]})).await?;

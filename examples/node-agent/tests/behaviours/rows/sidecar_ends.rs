@@ -104,7 +104,7 @@ async fn reverse_end(world: World) -> Result<()> {
     let last = ends_with(&format!("{TELLS}; echo first"));
     let second = ends_with(&says("second"));
     let spec = json!({
-        "terminationGracePeriodSeconds": 20,
+        "terminationGracePeriodSeconds": 600,
         "initContainers": [sidecar("first", &last), sidecar("second", &second)],
         "containers": [{"command": ["sh", "-c", ends_with(&says("main"))]}],
     });
@@ -124,7 +124,7 @@ async fn hook_first(world: World) -> Result<()> {
     // The container itself sees to it that the hook has been there when it ends.
     let main = ends_with(&format!("{}; {}", awaits("order"), says("main")));
     let spec = json!({
-        "terminationGracePeriodSeconds": 20,
+        "terminationGracePeriodSeconds": 600,
         "initContainers": [with_hook(side, &says("hook"))],
         "containers": [{"command": ["sh", "-c", main]}],
     });
@@ -144,7 +144,7 @@ async fn hooks_together(world: World) -> Result<()> {
     };
     let first = sidecar("first", &ends_with(TELLS));
     let spec = json!({
-        "terminationGracePeriodSeconds": 30,
+        "terminationGracePeriodSeconds": 600,
         "initContainers": [
             with_hook(first, &hook("a", "b")),
             with_hook(sidecar("second", OBEYS), &hook("b", "a")),
@@ -166,7 +166,6 @@ async fn deaf(world: World) -> Result<()> {
     });
     world.pod("p", spec).await?;
     world.listen("p", &["first", "second", "main"]).await?;
-    world.delete("p", None).await?;
     let mut codes = [None; 3];
     let watched = world.watch("p", "nothing", |pod| {
         for (name, code) in ["main", "second", "first"].into_iter().zip(&mut codes) {
@@ -174,8 +173,10 @@ async fn deaf(world: World) -> Result<()> {
         }
         Ok(false)
     });
+    let (watched, deleted) = tokio::join!(watched, world.delete("p", None));
+    deleted?;
     // It ends with the pod.
-    ensure!(watched.await.is_err());
+    ensure!(watched.is_err());
     world.gone("p").await?;
     ensure!(codes == [Some(137); 3], "{codes:?}");
     Ok(())
@@ -187,7 +188,7 @@ async fn hook_of_liveness(world: World) -> Result<()> {
     side["livenessProbe"] = asks("test -e $KUBEWRIGHT_ROOT/v/order");
     side["livenessProbe"]["failureThreshold"] = json!(1);
     let spec = json!({
-        "terminationGracePeriodSeconds": 20,
+        "terminationGracePeriodSeconds": 600,
         "initContainers": [side],
         "containers": [{"command": ["sh", "-c", OBEYS]}],
     });
@@ -207,7 +208,7 @@ async fn hook_of_startup(world: World) -> Result<()> {
     side["startupProbe"] = asks("test -e $KUBEWRIGHT_ROOT/v/order");
     side["startupProbe"]["failureThreshold"] = json!(1);
     let spec = json!({
-        "terminationGracePeriodSeconds": 20,
+        "terminationGracePeriodSeconds": 600,
         "initContainers": [side],
         "containers": [{"command": ["sh", "-c", format!("{TELLS}; {OBEYS}")]}],
     });

@@ -281,7 +281,7 @@ pub(super) fn sharing(mut spec: Value) -> Value {
 
 /// A probe that asks a shell, every second.
 pub(super) fn asks(script: &str) -> Value {
-    json!({"exec": {"command": ["sh", "-c", script]}, "periodSeconds": 1, "timeoutSeconds": 5})
+    json!({"exec": {"command": ["sh", "-c", script]}, "periodSeconds": 1, "timeoutSeconds": 30})
 }
 
 async fn serves_init(world: World) -> Result<()> {
@@ -321,6 +321,7 @@ async fn starts_in_the_end(world: World) -> Result<()> {
     );
     let mut side = sidecar("side", &script);
     side["startupProbe"] = asks("test -e $KUBEWRIGHT_ROOT/v/up");
+    side["startupProbe"]["failureThreshold"] = json!(100);
     let spec = json!({
         "restartPolicy": "Never",
         "initContainers": [side],

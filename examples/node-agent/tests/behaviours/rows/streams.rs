@@ -266,11 +266,11 @@ async fn follow(world: World) -> Result<()> {
 }
 
 async fn port(world: World) -> Result<()> {
-    let container = json!({"image": FIXTURE, "args": ["http", "8080"]});
+    let container = json!({"image": FIXTURE, "args": ["http", "18080"]});
     world.pod("p", json!({"containers": [container]})).await?;
     world.printed("p", "main", "serving").await?;
-    let mut forwarder = world.api::<Pod>().portforward("p", &[8080]).await?;
-    let mut stream = forwarder.take_stream(8080).expect("it is there once");
+    let mut forwarder = world.api::<Pod>().portforward("p", &[18080]).await?;
+    let mut stream = forwarder.take_stream(18080).expect("it is there once");
     let request = "GET /hello HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
