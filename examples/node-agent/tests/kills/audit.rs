@@ -302,13 +302,17 @@ async fn look(notes: Arc<Mutex<Notes>>, tell: broadcast::Sender<Happened>) -> Re
     loop {
         if watcher.is_none() && directory.exists() {
             let changed = changed.clone();
-            let mut new = notify::recommended_watcher(move |event: notify::Result<_>| {
+            let new = notify::recommended_watcher(move |event: notify::Result<_>| {
                 if event.as_ref().map_or(true, matters) {
                     changed.notify_one();
                 }
-            })?;
-            new.watch(&directory, RecursiveMode::Recursive)?;
-            watcher = Some(new);
+            });
+            let watched = new.and_then(|mut new| {
+                new.watch(&directory, RecursiveMode::Recursive)?;
+                Ok(new)
+            });
+            // Users have few of them: without one it is looked now and then.
+            watcher = watched.ok();
         }
         let happened = on_files(&notes, Notes::look).await?;
         for it in happened {

@@ -1,5 +1,7 @@
 //! A disk without room, for the agent as for its runtime.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,9 +39,14 @@ impl Disk {
         }
     }
 
-    /// Until not a byte more fits.
+    /// Until not a byte more fits, also of what was given back since.
     fn fill(&self) -> Result<()> {
-        let written = std::fs::write(self.0.join("filler"), vec![1; 8 << 20]);
+        let mut filler = OpenOptions::new();
+        let mut filler = filler
+            .create(true)
+            .append(true)
+            .open(self.0.join("filler"))?;
+        let written = filler.write_all(&vec![1; 8 << 20]);
         ensure!(written.is_err(), "there is more room than thought");
         Ok(())
     }
@@ -92,9 +99,9 @@ pub(crate) async fn is_told_and_outlived() -> Result<()> {
     });
     pods.create(&params, &pod("reader", machine.name, spec))
         .await?;
-    let told = told(&machine, "late").await?;
+    let told = told(&machine, &disk, "late").await?;
     eprintln!("a full disk: the agent says {told:?}");
-    let told = self::told(&machine, "reader").await?;
+    let told = self::told(&machine, &disk, "reader").await?;
     eprintln!("a full disk: the agent says {told:?}");
     // Ending takes no room, and an agent that is begun anew needs none.
     agent.must_run()?;
@@ -147,9 +154,10 @@ pub(crate) async fn is_told_and_outlived() -> Result<()> {
 }
 
 /// What the agent tells people of a pod that cannot be made.
-async fn told(machine: &Machine, pod: &str) -> Result<String> {
+async fn told(machine: &Machine, disk: &Disk, pod: &str) -> Result<String> {
     let events = Api::<Event>::namespaced(machine.client.clone(), NAMESPACE);
     let look = async || {
+        disk.fill()?;
         let all = events.list(&ListParams::default()).await?.items;
         let mut warnings = all.into_iter().filter(|event| {
             event.involved_object.name.as_deref() == Some(pod)

@@ -29,8 +29,8 @@ const LINES: u32 = 100_000;
 /// How long each of them is: with the head that the runtime writes, about a kilobyte.
 const LINE: usize = 999;
 
-/// How much memory the agent may have at most, in kilobytes.
-const MEMORY: u64 = 200_000;
+/// How much more memory than before the agent may have at most, in kilobytes.
+const MEMORY: u64 = 150_000;
 
 /// What was seen of the log's files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,6 +78,7 @@ pub(crate) async fn a_hundred_megabytes() -> Result<()> {
         .logs_dir()
         .join(format!("kills_writer_{}/main", uid_on_node(&writer)));
 
+    let (before, _) = agent.memory()?;
     let start = Instant::now();
     std::fs::write(&begin, "")?;
     // Somebody follows all the while, others look at the end, and pods come.
@@ -85,7 +86,8 @@ pub(crate) async fn a_hundred_megabytes() -> Result<()> {
     let following = async {
         let (mut order, mut buffer) = (Order::default(), vec![0; 1 << 16]);
         loop {
-            let read = followed.read(&mut buffer).await?;
+            let read = timeout(DEADLINE, followed.read(&mut buffer)).await;
+            let read = read.context("who follows is told nothing")??;
             ensure!(
                 read > 0,
                 "who followed lost the log after line {}",
@@ -106,7 +108,12 @@ pub(crate) async fn a_hundred_megabytes() -> Result<()> {
             let now = sizes(&logs);
             most.largest = most.largest.max(now.largest);
             most.all = most.all.max(now.all);
-            let text = pods.logs("writer", &tail(1)).await?;
+            let text = match pods.logs("writer", &tail(1)).await {
+                Ok(text) => text,
+                // Between two steps of a rotation there is no log, for as long as the next one takes.
+                Err(kube_client::Error::Api(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
             reads += 1;
             match text.trim() {
                 // A new file may just have no line.
@@ -135,11 +142,10 @@ pub(crate) async fn a_hundred_megabytes() -> Result<()> {
         eventually("the node's heart beats", DEADLINE, beat).await?;
         anyhow::Ok(start.elapsed())
     };
+    // How long it takes depends on the machine; that it goes on is seen by who follows.
     let all = async { tokio::try_join!(following, looking, coming, beating) };
-    let all = timeout(DEADLINE, Box::pin(all))
-        .await
-        .context("not over in time")??;
-    let ((seen, took), (most, reads), came, beat) = all;
+    let ((seen, took), (most, reads), came, beat) = Box::pin(all).await?;
+    ensure!(reads > 0, "nobody could read the end of the log");
 
     let settled = async || Ok(is_settled(&logs)?.then_some(()));
     let settled = eventually("the log is as small as asked for", DEADLINE, settled).await;
@@ -153,7 +159,10 @@ pub(crate) async fn a_hundred_megabytes() -> Result<()> {
     );
     let kept = check_kept(&logs)?;
     let (_, memory) = agent.memory()?;
-    ensure!(memory < MEMORY, "the agent had {memory} kB");
+    ensure!(
+        memory < before + MEMORY,
+        "the agent had {memory} kB, and {before} kB before"
+    );
     eprintln!(
         "a container that writes 100 MB: followed to the end in {took:.1?}, {seen} lines seen; read \
          {reads} times meanwhile; another pod was ready after {came:.1?}, and the node's heart beat \
@@ -253,7 +262,7 @@ fn is_settled(logs: &Path) -> Result<bool> {
     Ok(files.len() <= FILES
         && are_compressed
         && is_plain(rotated)
-        && std::fs::metadata(current)?.len() < SIZE)
+        && std::fs::metadata(current).is_ok_and(|it| it.len() < SIZE))
 }
 
 /// Fails if a line is missing or there twice in what is kept, up to the last one; how many there are.

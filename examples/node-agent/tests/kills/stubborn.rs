@@ -50,8 +50,7 @@ pub(crate) async fn ignores_its_signal() -> Result<()> {
     let gone = async || Ok(pods.get_opt("deaf").await?.is_none().then_some(()));
     eventually("the pod is gone", DEADLINE, gone).await?;
     let took = start.elapsed();
-    let bounds = Duration::from_secs(3)..Duration::from_secs(60);
-    ensure!(bounds.contains(&took), "3 s of grace took {took:?}");
+    ensure!(took >= Duration::from_secs(3), "3 s of grace took {took:?}");
     eprintln!("a pod that ignores its signal, with 3 s of grace: gone after {took:.2?}");
 
     pods.delete("job", &DeleteParams::default()).await?;
