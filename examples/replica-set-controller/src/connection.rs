@@ -1,5 +1,6 @@
 //! How the program comes to its cluster.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -53,6 +54,9 @@ impl Connection {
         // A creation that timed out may have succeeded. Tried again at once it would make a second
         // pod; the next sync of the set counts first.
         config.default_retry = false;
+        if is_on_loopback(&config) {
+            config.proxy_url = None;
+        }
         let server = config.cluster_url.to_string();
         let server = server.trim_end_matches('/').to_owned();
         Ok(Self {
@@ -61,6 +65,13 @@ impl Connection {
             context,
         })
     }
+}
+
+/// Whether a server is on this machine: no proxy leads there, whatever the environment says.
+fn is_on_loopback(server: &Config) -> bool {
+    let host = server.cluster_url.host().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl std::fmt::Debug for Connection {

@@ -164,7 +164,17 @@ async fn clients(path: &Path, config: &Config) -> Result<Clients, AgentError> {
         .map_err(|error| failed(anyhow!(error)))?;
     // Informers, statuses and leases try again by themselves.
     client.default_retry = false;
+    if is_on_loopback(&client) {
+        client.proxy_url = None;
+    }
     Clients::connect(&client, &ClientLimits::of(config)).map_err(AgentError::Client)
+}
+
+/// Whether a server is on this machine: no proxy leads there, whatever the environment says.
+fn is_on_loopback(server: &kube_client::Config) -> bool {
+    let host = server.cluster_url.host().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl std::fmt::Debug for Dependencies {

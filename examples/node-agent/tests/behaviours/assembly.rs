@@ -50,7 +50,10 @@ pub(crate) fn control_plane(
 pub(crate) async fn client_config(kubeconfig: &Path) -> Result<kube_client::Config> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let options = KubeConfigOptions::default();
-    Ok(kube_client::Config::from_custom_kubeconfig(kubeconfig, &options).await?)
+    let mut config = kube_client::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    // The environment may name one, which is not for this machine.
+    config.proxy_url = None;
+    Ok(config)
 }
 
 /// Asks again and again until there is an answer. For what cannot be watched.

@@ -28,6 +28,8 @@ impl Program {
         let output: File = OpenOptions::new().create(true).append(true).open(log)?;
         let child = Command::new(program)
             .args(arguments)
+            // What it speaks to is on this machine, where no proxy leads.
+            .env("HTTPS_PROXY", "http://127.0.0.1:1")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

@@ -124,8 +124,9 @@ fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_playground"));
     command
         .args(arguments)
-        // What the environment says of clusters is not asked for.
+        // What the environment says of clusters, and of the way to them, is not asked for.
         .env("KUBECONFIG", "/nowhere/kubeconfig")
+        .env("HTTPS_PROXY", "http://127.0.0.1:1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
