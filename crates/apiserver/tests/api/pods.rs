@@ -25,10 +25,7 @@ impl Cluster {
     }
 
     fn with(change: impl FnOnce(&mut PodLife)) -> Self {
-        let server = Server::with(|config| {
-            let epoch = "2024-05-01T12:00:00Z".parse().unwrap();
-            config.clock = kubewright_clock::Clock::starting_at(epoch);
-        });
+        let server = Server::new();
         let mut config = ControllersConfig::default();
         config.enabled = [Controller::Pods].into();
         change(&mut config.pods);

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use kubewright_apiserver::{ApiServer, Config, ResponseBody};
+use kubewright_clock::Clock;
 use serde_json::{Value, json};
 use tower::Service as _;
 
-/// A fresh server.
+/// A fresh server, whose clock shows noon of 1 May 2024 when it is made.
 pub(crate) struct Server(pub(crate) ApiServer);
 
 /// An answer, read to its end.
@@ -36,6 +37,8 @@ impl Server {
 
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
+        // So that ages are what tokio's time makes of them, on a machine of any speed.
+        config.clock = Clock::starting_at("2024-05-01T12:00:00Z".parse().unwrap());
         change(&mut config);
         Self(ApiServer::new(config).unwrap())
     }
