@@ -218,7 +218,7 @@ async fn manifests_are_applied_again_and_again() {
         refused.stderr.contains("spec.template.metadata.labels"),
         "{refused:?}"
     );
-    k.says("delete rs web", "replicaset.apps \"web\" deleted")
+    k.begins("delete rs web", "replicaset.apps \"web\" deleted")
         .await;
     k.stop().await;
 }
@@ -282,41 +282,47 @@ async fn pods_run_are_waited_for_described_and_deleted() {
     };
     let mut follow = k.command("get pods --watch --no-headers").spawn().unwrap();
     let mut followed = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        let line = timeout(DEADLINE, followed.next_line()).await;
+        let line = line.expect("in time").unwrap().expect("it goes on");
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    // Once it tells of another pod, it is there to see all of this one.
+    k.ok("run earlier --image i").await;
+    while !next().await.starts_with("earlier 1/1 Running") {}
+    k.begins("delete pod earlier --now", "pod \"earlier\" deleted")
+        .await;
     k.feed("create -f -", POD).await;
     k.says(
-        "wait pod p --for condition=Ready --timeout 20s",
+        "wait pod p --for condition=Ready --timeout 120s",
         "pod/p condition met",
     )
     .await;
     k.says(
-        "wait pod p --for jsonpath={.status.phase}=Running",
+        "wait pod p --for jsonpath={.status.phase}=Running --timeout 120s",
         "pod/p condition met",
     )
     .await;
-    let see = async {
-        let mut seen = Vec::new();
-        while seen
-            .last()
-            .is_none_or(|last: &String| !last.contains("1/1 Running"))
-        {
-            let line = followed.next_line().await.unwrap().expect("it goes on");
-            seen.push(line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut seen = Vec::new();
+    while seen
+        .last()
+        .is_none_or(|last: &String| !last.contains("1/1 Running"))
+    {
+        let line = next().await;
+        if line.starts_with("p ") {
+            seen.push(line);
         }
-        seen
-    };
-    let seen = timeout(DEADLINE, see)
-        .await
-        .expect("the pod is seen to run");
+    }
     assert!(seen[0].starts_with("p 0/1 Pending"), "{seen:?}");
     let wide = k.ok("get pod p -o wide").await;
     let row = cells(&wide).remove(1);
     assert_eq!(
         [row[0], row[1], row[2], row[5], row[6]],
-        ["p", "1/1", "Running", "10.244.0.1", "node-1"]
+        ["p", "1/1", "Running", "10.244.0.2", "node-2"]
     );
     let described = k.ok("describe pod p").await;
     for part in [
-        "Node:             node-1/192.168.0.1",
+        "Node:             node-2/192.168.0.2",
         "Status:           Running",
         "Ready:          True",
     ] {
@@ -325,17 +331,17 @@ async fn pods_run_are_waited_for_described_and_deleted() {
         assert!(found, "{part:?} in {described}");
     }
     k.says(
-        "get pods --field-selector spec.nodeName=node-1 -o name",
+        "get pods --field-selector spec.nodeName=node-2 -o name",
         "pod/p",
     )
     .await;
     k.says("get pods -A --sort-by metadata.name -o name", "pod/p")
         .await;
     assert!(k.fails("logs p").await.contains("does not support"));
-    k.says("delete pod p", "pod \"p\" deleted").await;
+    k.begins("delete pod p", "pod \"p\" deleted").await;
     assert!(k.fails("get pod p").await.contains("NotFound"));
     k.ok("run q --image i").await;
-    k.says("delete pod q --now", "pod \"q\" deleted").await;
+    k.begins("delete pod q --now", "pod \"q\" deleted").await;
     k.ok("run r --image i").await;
     let forced = k.ok("delete pod r --force").await;
     assert!(forced.contains("force deleted"), "{forced}");
@@ -357,7 +363,7 @@ async fn deletion_takes_what_belongs_to_it() {
     let owned = |name: &str| POD.replace("{name: p,", &format!("{{name: {name}, {owner},"));
     k.feed("create -f -", &owned("one")).await;
     k.feed("create -f -", &owned("two")).await;
-    k.says(
+    k.begins(
         "delete rs web --cascade=foreground",
         "replicaset.apps \"web\" deleted",
     )
@@ -368,7 +374,7 @@ async fn deletion_takes_what_belongs_to_it() {
     k.feed("create -n team -f -", POD).await;
     k.ok("create configmap c -n team").await;
     k.says(
-        "delete namespace team --timeout 20s",
+        "delete namespace team --timeout 120s",
         "namespace \"team\" deleted",
     )
     .await;
@@ -389,7 +395,7 @@ async fn custom_resources_are_as_good_as_others() {
         return;
     };
     k.feed("create -f -", DEFINITION).await;
-    k.ok("wait crd widgets.example.com --for condition=Established --timeout 20s")
+    k.ok("wait crd widgets.example.com --for condition=Established --timeout 120s")
         .await;
     assert_eq!(
         k.feed("apply -f -", WIDGET).await,
@@ -420,7 +426,7 @@ async fn custom_resources_are_as_good_as_others() {
         .run("apply -f -", &WIDGET.replace("size: 1", "size: big"))
         .await;
     assert_ne!(wrong.code, Some(0), "{wrong:?}");
-    k.ok("delete crd widgets.example.com --timeout 20s").await;
+    k.ok("delete crd widgets.example.com --timeout 120s").await;
     // Whether it still knows the resource or not: there is none.
     k.fails("get widgets").await;
     k.stop().await;
@@ -434,11 +440,12 @@ async fn nodes_are_cordoned_and_drained() {
     let node = "apiVersion: v1\nkind: Node\nmetadata: {name: node-1}\n";
     k.feed("create -f -", node).await;
     k.feed("create -f -", POD).await;
-    k.ok("wait pod p --for condition=Ready --timeout 20s").await;
+    k.ok("wait pod p --for condition=Ready --timeout 120s")
+        .await;
     k.says("cordon node-1", "node/node-1 cordoned").await;
     let nodes = k.ok("get nodes").await;
     assert!(nodes.contains("SchedulingDisabled"), "{nodes}");
-    let drained = k.ok("drain node-1 --force --timeout 20s").await;
+    let drained = k.ok("drain node-1 --force --timeout 120s").await;
     assert!(drained.contains("pod/p evicted"), "{drained}");
     k.says("uncordon node-1", "node/node-1 uncordoned").await;
     k.says("taint node node-1 a=b:NoSchedule", "node/node-1 tainted")
@@ -452,7 +459,8 @@ async fn what_is_not_supported_says_so() {
         return;
     };
     k.feed("create -f -", POD).await;
-    k.ok("wait pod p --for condition=Ready --timeout 20s").await;
+    k.ok("wait pod p --for condition=Ready --timeout 120s")
+        .await;
     for line in ["exec p -- true", "logs p"] {
         let complaint = k.fails(line).await;
         assert!(

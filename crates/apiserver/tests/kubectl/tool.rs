@@ -113,6 +113,13 @@ impl Kubectl {
         assert_eq!(said.trim(), expected, "kubectl {line}");
     }
 
+    /// Runs a command that must print this and may print more after it: newer kubectl says of some
+    /// things which namespace they were in.
+    pub(crate) async fn begins(&self, line: &str, expected: &str) {
+        let said = self.ok(line).await;
+        assert!(said.starts_with(expected), "kubectl {line}: {said}");
+    }
+
     /// Runs a command that must fail, and gives what it complained of.
     pub(crate) async fn fails(&self, line: &str) -> String {
         let done = self.run(line, "").await;
