@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Service as _, ServiceExt as _};
 
 use crate::kubelet::{Kubelet, TOKEN};
-use crate::within;
+use crate::{LONG, within};
 
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
 
@@ -47,6 +47,9 @@ pub(crate) fn proxy_to(kubelet: &Kubelet) -> NodeProxyConfig {
         },
     });
     config.token = Some(TOKEN.parse().unwrap());
+    config.connect_timeout = LONG;
+    config.answer_timeout = LONG;
+    config.linger = LONG;
     config
 }
 
@@ -66,6 +69,7 @@ impl Cluster {
         let mut listening = ListenerConfig::default();
         listening.transport = Transport::Http;
         listening.authentication = Authentication::Anyone;
+        listening.limits.stop = LONG;
         change(&mut listening);
         let listener = Listener::bind(listening).await.unwrap();
         let service = NodeProxy::new(server.service(), config).unwrap();
