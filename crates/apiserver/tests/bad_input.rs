@@ -17,14 +17,14 @@ use kubewright_apiserver::{ApiServer, Config};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower::Service as _;
 
 use crate::served::Served;
 use crate::table::table;
 
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a test waits for what must happen, on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const JSON: &str = "application/json";
 
@@ -97,14 +97,14 @@ async fn what_is_no_http_is_answered_and_closed() {
         "GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
         "x".repeat(1 << 20)
     );
-    for (bytes, answers) in [
-        ("nonsense\r\n\r\n", &["HTTP/1.1 400 "][..]),
-        ("GET /\u{1} HTTP/1.1\r\n\r\n", &["HTTP/1.1 400 "]),
+    for (bytes, code) in [
+        ("nonsense\r\n\r\n", 400),
+        ("GET /\u{1} HTTP/1.1\r\n\r\n", 400),
         (
             "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n",
-            &["HTTP/1.1 400 "],
+            400,
         ),
-        (&long, &["HTTP/1.1 431 ", ""]),
+        (&long, 431),
     ] {
         let mut socket = served.connect().await;
         // The server may close before it has read all.
@@ -114,8 +114,10 @@ async fn what_is_no_http_is_answered_and_closed() {
             .await
             .expect("it is closed");
         let answer = String::from_utf8_lossy(&answer);
+        // An answer to what was not read is lost if the client is told that first.
+        let is_lost = code == 431 && answer.is_empty();
         assert!(
-            answers.iter().any(|expected| answer.starts_with(expected)),
+            is_lost || answer.starts_with(&format!("HTTP/1.1 {code} ")),
             "{answer}"
         );
     }
@@ -143,7 +145,6 @@ async fn a_body_that_is_cut_off_is_not_stored() {
 
 #[tokio::test]
 async fn a_stuck_watcher_holds_up_nobody_and_is_cut_off() {
-    const CHANGES: usize = 16;
     let patient = Served::start(|_| {}).await;
     let served = Served::of(patient.server.clone(), |config| {
         config.limits.write_stall = Duration::from_millis(100);
@@ -152,7 +153,6 @@ async fn a_stuck_watcher_holds_up_nobody_and_is_cut_off() {
     let watch = format!(
         "GET {CONFIG_MAPS}?watch=true&resourceVersion=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
     );
-    let idle = served.open_answers();
     let small = TcpSocket::new_v4().unwrap();
     // So that what is told soon does not fit.
     small.set_recv_buffer_size(4096).unwrap();
@@ -169,50 +169,41 @@ async fn a_stuck_watcher_holds_up_nobody_and_is_cut_off() {
             line.clear();
             reader.read_line(&mut line).await.unwrap();
         }
-        while served.open_answers() == idle {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        served.open_answers(1).await;
     };
     timeout(DEADLINE, begin).await.expect("both watches begin");
 
-    let mut tasks = JoinSet::new();
-    let server = served.server.clone();
-    tasks.spawn(async move {
-        for number in 0..CHANGES {
-            let data = format!("{number}{}", "x".repeat(512 << 10));
-            let body = json!({ "metadata": { "name": "there" }, "data": { "k": data } });
-            let request = Request::put(format!("{CONFIG_MAPS}/there"));
-            let request = request.body(Full::<Bytes>::from(body.to_string())).unwrap();
-            let response = server.service().call(request).await.unwrap();
-            assert_eq!(response.status(), 200);
-        }
-    });
-    let read = async {
-        let mut modified = 0;
-        while modified < CHANGES {
+    // However much the system keeps for the sockets: the server gives up in the end.
+    let is_cut_off = served.open_answers(0);
+    let changes = async {
+        for number in 0.. {
+            change(&served.server, number).await;
             line.clear();
-            let length = reader.read_line(&mut line).await.unwrap();
-            assert_ne!(length, 0, "the watch goes on");
-            modified += usize::from(line.starts_with(r#"{"type":"MODIFIED""#));
+            while !line.starts_with(r#"{"type":"MODIFIED""#) {
+                line.clear();
+                let read = timeout(DEADLINE, reader.read_line(&mut line)).await;
+                let length = read.expect("others are not held up").unwrap();
+                assert_ne!(length, 0, "the watch goes on");
+            }
         }
     };
-    timeout(DEADLINE, read)
-        .await
-        .expect("others are not held up");
-    tasks.join_next().await.unwrap().unwrap();
-
-    // The server gives up, which shows on this side once it is looked for.
-    let cut = async {
-        while served.open_answers() > idle {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(DEADLINE, cut).await.expect("it is cut off");
+    tokio::select! {
+        cut = timeout(DEADLINE, is_cut_off) => cut.expect("it is cut off"),
+        () = changes => {}
+    }
     let mut told = Vec::new();
     let _ = timeout(DEADLINE, stuck.read_to_end(&mut told))
         .await
         .unwrap();
-    let told = String::from_utf8_lossy(&told);
-    let told = told.matches(r#"{"type":"MODIFIED""#).count();
-    assert!(told < CHANGES, "{told} of {CHANGES} fit");
+    assert!(!told.ends_with(b"0\r\n\r\n"), "it did not come to its end");
+}
+
+/// Changes the config map `there` by half a megabyte.
+async fn change(server: &ApiServer, number: usize) {
+    let data = format!("{number}{}", "x".repeat(512 << 10));
+    let body = json!({ "metadata": { "name": "there" }, "data": { "k": data } });
+    let request = Request::put(format!("{CONFIG_MAPS}/there"));
+    let request = request.body(Full::<Bytes>::from(body.to_string())).unwrap();
+    let response = server.service().call(request).await.unwrap();
+    assert_eq!(response.status(), 200);
 }

@@ -1,7 +1,6 @@
 //! A server behind a listener, and clients that write bytes.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use kubewright_apiserver::serve::{
 use kubewright_apiserver::{ApiServer, ResponseBody, ServiceError};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,10 +21,23 @@ use tower::Service as _;
 
 use crate::{DEADLINE, server};
 
-/// The body of an answer, which shows that it has not ended.
+/// The body of an answer, counted while it lives.
 struct Counted {
     body: ResponseBody,
-    _guard: Arc<()>,
+    open: watch::Sender<usize>,
+}
+
+impl Counted {
+    fn new(body: ResponseBody, open: watch::Sender<usize>) -> Self {
+        open.send_modify(|open| *open += 1);
+        Self { body, open }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.send_modify(|open| *open -= 1);
+    }
 }
 
 impl Body for Counted {
@@ -51,8 +64,8 @@ impl Body for Counted {
 pub(crate) struct Served {
     pub(crate) server: ApiServer,
     pub(crate) address: String,
-    /// Held by every answer that has not ended.
-    open: Arc<()>,
+    /// How many answers have not ended.
+    open: watch::Receiver<usize>,
     _serving: JoinSet<()>,
 }
 
@@ -68,18 +81,12 @@ impl Served {
         change(&mut config);
         let listener = Listener::bind(config).await.unwrap();
         let address = listener.address().to_string();
-        let open = Arc::new(());
-        let guard = Arc::clone(&open);
+        let (opened, open) = watch::channel(0);
         let inner = server.service();
         let service = tower::service_fn(move |request: Request<RequestBody>| {
             let answer = inner.clone().call(request);
-            let guard = Arc::clone(&guard);
-            answer.map_ok(|response| {
-                response.map(|body| Counted {
-                    body,
-                    _guard: guard,
-                })
-            })
+            let opened = opened.clone();
+            answer.map_ok(|response| response.map(|body| Counted::new(body, opened)))
         });
         let mut serving = JoinSet::new();
         serving.spawn(listener.serve(service, CancellationToken::new()));
@@ -91,9 +98,10 @@ impl Served {
         }
     }
 
-    /// How many answers have not ended, and clones of the service there are.
-    pub(crate) fn open_answers(&self) -> usize {
-        Arc::strong_count(&self.open)
+    /// Waits until so many answers have begun and not ended.
+    pub(crate) async fn open_answers(&self, count: usize) {
+        let mut open = self.open.clone();
+        open.wait_for(|open| *open == count).await.unwrap();
     }
 
     pub(crate) async fn connect(&self) -> BufReader<TcpStream> {
