@@ -1,6 +1,7 @@
 //! Command lines: what is refused, with which status, and what is told.
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use tempfile::TempDir;
@@ -128,6 +129,16 @@ async fn an_address_may_be_a_name_or_of_version_6() {
         ("localhost:0", "https://127.0.0.1:"),
         ("[::1]:0", "https://[::1]:"),
     ] {
+        if address.starts_with("[::1]")
+            && let Err(error) = TcpListener::bind(address).await
+        {
+            // Past the test harness, which keeps what passing tests print to itself.
+            let _ = writeln!(
+                io::stderr(),
+                "NOT RUN: listening on ::1, which this machine does not have: {error}"
+            );
+            continue;
+        }
         let program = Program::start(&["--listen", address]).await;
         assert!(program.url.starts_with(begins), "{}", program.url);
         let client = program.client().await;
