@@ -197,3 +197,34 @@ impl Debug for ResponseFuture {
         f.write_str("ResponseFuture")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use tower::Service as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watcher_that_leaves_is_forgotten() {
+        let server = ApiServer::new(Config::default()).unwrap();
+        let watch = async || {
+            let path = "/api/v1/configmaps?watch=true&resourceVersion=1";
+            let request = Request::get(path).body(Full::<Bytes>::default()).unwrap();
+            server.service().call(request).await.unwrap()
+        };
+        // Everyone who reads changes holds the store.
+        let readers = || Arc::strong_count(&server.core.store);
+        let nobody = readers();
+        let stays = watch().await;
+        let mut leave = Vec::new();
+        for _ in 0..100 {
+            leave.push(watch().await);
+        }
+        assert_eq!(readers(), nobody + 101);
+        drop(leave);
+        assert_eq!(readers(), nobody + 1);
+        drop(stays);
+        assert_eq!(readers(), nobody);
+    }
+}

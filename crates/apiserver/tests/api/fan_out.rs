@@ -69,16 +69,3 @@ async fn a_stuck_watcher_holds_up_nobody_and_ends_cleanly() {
     let mut again = server.watch(&path).await;
     assert_eq!(again.next().await.unwrap()["object"]["code"], 410);
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_watcher_that_leaves_is_forgotten() {
-    let server = Server::new();
-    let from = server.0.resource_version();
-    let path = format!("{CONFIG_MAPS}?resourceVersion={from}");
-    let mut stays = server.watch(&path).await;
-    for _ in 0..100 {
-        drop(server.watch(&path).await);
-    }
-    write(&server, 3).await;
-    tells_all(&mut stays, from, 3).await;
-}
