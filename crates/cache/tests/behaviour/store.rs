@@ -1,7 +1,7 @@
 //! The store: what deltas make of it, what readers see, and versions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -338,6 +338,15 @@ fn every_event_has_a_key() {
     assert_eq!(events[0].key().to_string(), "n/a");
 }
 
+/// Set when it is dropped.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// A snapshot can be taken while a batch is being applied, and from many threads.
 #[test]
 fn readers_and_the_writer_do_not_wait_for_each_other() {
@@ -351,11 +360,13 @@ fn readers_and_the_writer_do_not_wait_for_each_other() {
                 .collect(),
         ),
     );
+    let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 let mut last = 0;
-                while last < 500 {
+                loop {
+                    let is_over = is_over.load(Ordering::Acquire);
                     let snapshot: Snapshot<_> = store.snapshot();
                     let versions: Vec<u64> = snapshot
                         .iter()
@@ -375,9 +386,15 @@ fn readers_and_the_writer_do_not_wait_for_each_other() {
                     );
                     assert!(versions[0] >= last);
                     last = versions[0];
+                    if is_over {
+                        break;
+                    }
                 }
+                assert_eq!(last, 500);
             });
         }
+        // Also if the writer panics, so that readers do not wait for it for ever.
+        let _over = OnDrop(&is_over);
         for version in 2..=500 {
             let batch =
                 (0..100).map(|number| Delta::Updated(object(&format!("o{number:02}"), version)));
