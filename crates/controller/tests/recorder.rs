@@ -339,6 +339,8 @@ async fn recording_never_waits_and_drops_what_is_too_much() {
 async fn test_non_racy_shutdown() {
     let mut config = config();
     config.clock = Clock::system();
+    // Real time passes here: a thread that waits for its turn is waited for.
+    config.flush_timeout = Duration::from_secs(3600);
     let mut fixture = Fixture::with(&config);
     let mut recorders = JoinSet::new();
     for nth in 0..100 {
