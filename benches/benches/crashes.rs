@@ -22,11 +22,11 @@ use kubewright_apiserver::controllers::{Controller, ControllersConfig};
 use kubewright_apiserver::serve::{Listener, ListenerConfig};
 use kubewright_apiserver::{ApiServer, Config as ServerConfig};
 use kubewright_benches::{Ledger, Process, ReplicaSets, build};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long everything may take, and how long the end may.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// Kills a ReplicaSet controller again and again.
 #[derive(Debug, Parser)]
@@ -109,7 +109,9 @@ async fn run(
     directory: &Path,
 ) -> Result<()> {
     let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await?;
+    // The environment may name one, which is not for this machine.
+    config.proxy_url = None;
     let load = ReplicaSets {
         sets: arguments.sets,
         pods: arguments.pods,
@@ -133,7 +135,10 @@ async fn run(
     };
     let (_, last) = tokio::try_join!(load.run(&config, DEADLINE), crashes)?;
     settle(&Api::default_namespaced(config.try_into()?), &load).await?;
-    last.kill().await
+    last.kill().await?;
+    // A create that it gave up waiting for was unanswered as well.
+    ledger.killed();
+    Ok(())
 }
 
 async fn start(
@@ -154,7 +159,8 @@ async fn start(
         &programs.join("replica-set-controller"),
         &["--kubeconfig", path],
     )?;
-    controller.line().await?;
+    let begins = timeout(DEADLINE, controller.line()).await;
+    begins.context("the controller does not begin")??;
     Ok(controller)
 }
 

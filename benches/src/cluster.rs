@@ -41,8 +41,11 @@ impl Cluster {
         server.line().await?;
         let options = KubeConfigOptions::default();
         let config = Kubeconfig::read_from(kubeconfig)?;
+        let mut config = Config::from_custom_kubeconfig(config, &options).await?;
+        // The environment may name one, which is not for this machine.
+        config.proxy_url = None;
         Ok(Self {
-            config: Config::from_custom_kubeconfig(config, &options).await?,
+            config,
             kubeconfig: kubeconfig.to_owned(),
             _server: server,
         })
