@@ -114,17 +114,14 @@ impl Stage {
         let mut missed = String::new();
         loop {
             self.display.show(&self.view.picture(), Instant::now());
-            let late = match timeout_at(deadline, look(&self.view)).await {
-                Ok(seen) => match seen? {
-                    ControlFlow::Break(seen) => return Ok(seen),
-                    ControlFlow::Continue(misses) => {
-                        missed = misses;
-                        Instant::now() >= deadline
-                    }
-                },
-                Err(_) => true,
-            };
-            if late {
+            if let Ok(seen) = timeout_at(deadline, look(&self.view)).await {
+                match seen? {
+                    ControlFlow::Break(seen) if Instant::now() < deadline => return Ok(seen),
+                    ControlFlow::Break(_) => "it came too late".clone_into(&mut missed),
+                    ControlFlow::Continue(misses) => missed = misses,
+                }
+            }
+            if Instant::now() >= deadline {
                 let limit = self.deadline;
                 return Err(anyhow!("not over within {limit:?}; {missed}"));
             }
@@ -148,3 +145,29 @@ impl fmt::Display for Failed {
 }
 
 impl std::error::Error for Failed {}
+
+#[cfg(test)]
+mod tests {
+    use kube_client::Client;
+    use kubewright_apiserver::{ApiServer, Config};
+    use kubewright_cache::ObjectKey;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_seen_too_late_is_not_taken() {
+        let server = ApiServer::new(Config::default()).unwrap();
+        let client = Client::new(server.service(), "default");
+        let view = View::new(&client, ObjectKey::namespaced("default", "it")).unwrap();
+        let mut stage = Stage::new(view, Display::new("it"), Duration::from_secs(1));
+        for (takes, is_taken) in [(999, true), (1000, false), (2000, false)] {
+            let look = async |_: &View| {
+                advance(Duration::from_millis(takes)).await;
+                Ok(ControlFlow::Break(()))
+            };
+            let seen = stage.until_seen(look).await;
+            assert_eq!(seen.is_ok(), is_taken, "{takes}: {seen:?}");
+        }
+    }
+}
