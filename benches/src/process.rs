@@ -55,9 +55,6 @@ impl Process {
     pub fn spawn(program: &Path, arguments: &[&str]) -> Result<Self> {
         let mut child = Command::new(program)
             .args(arguments)
-            // What they speak to is on this machine.
-            .env_remove("HTTPS_PROXY")
-            .env_remove("https_proxy")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
