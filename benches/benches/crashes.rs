@@ -8,7 +8,7 @@
 //!     cargo bench -p kubewright-benches --bench crashes -- --seed 7
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -46,6 +46,9 @@ struct Arguments {
     /// What the moments of the kills are drawn from [default: the time]
     #[arg(long)]
     seed: Option<u64>,
+    /// Where the program replica-set-controller is; without this it is built, with optimisations.
+    #[arg(long, value_name = "DIRECTORY")]
+    programs: Option<PathBuf>,
     /// Passed by `cargo bench`; without meaning here.
     #[arg(long, hide = true)]
     bench: bool,
@@ -57,7 +60,10 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
-    let programs = build(&["-p", "replica-set-controller"]).await?;
+    let programs = match &arguments.programs {
+        Some(directory) => directory.clone(),
+        None => build(&["-p", "replica-set-controller"]).await?,
+    };
     let mut config = ServerConfig::default();
     // A bookmark tells where history ends.
     config.bookmark_interval = Duration::from_secs(1);
