@@ -11,19 +11,10 @@ use node_agent::probe::{Answer, Ask, ProbeError, ProbeKind, Question};
 use node_agent::runtime::ContainerId;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
 /// How long anything real may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
-
-/// A port of 127.0.0.1 that nobody listens on, nor can anybody while the socket is held.
-pub(crate) fn taken_port() -> (TcpSocket, u16) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let port = socket.local_addr().unwrap().port();
-    (socket, port)
-}
 
 /// A point in time, in seconds since the clocks of tests start.
 pub(crate) fn at(seconds: i64) -> Timestamp {

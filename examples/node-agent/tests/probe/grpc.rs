@@ -14,7 +14,8 @@ use node_agent::probe::{Answer, Ask as _, Question, Target, Targets};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::fixtures::{id, taken_port};
+use crate::fixtures::id;
+use crate::taken_port::taken_port;
 
 /// How a server answers.
 #[derive(Clone, Copy)]

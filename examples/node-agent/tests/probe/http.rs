@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::fixtures::{DEADLINE, taken_port};
+use crate::fixtures::DEADLINE;
+use crate::taken_port::taken_port;
 
 /// A server that answers each path by what stands for it, as it is. Ends when dropped.
 struct Web {

@@ -15,7 +15,8 @@ use node_agent::runtime::ContainerId;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::fixtures::{DEADLINE, id, taken_port};
+use crate::fixtures::{DEADLINE, id};
+use crate::taken_port::taken_port;
 
 fn container() -> Container {
     serde_json::from_value(json!({"name": "c", "ports": [

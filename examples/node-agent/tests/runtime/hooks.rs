@@ -6,10 +6,11 @@ use kubewright_cri::testing::{Behaviour, Exec};
 use kubewright_cri::v1::ContainerState::{ContainerExited, ContainerRunning};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::fixtures::{Harness, SECOND, app, pod};
+use crate::taken_port::taken_port;
 
 #[tokio::test(start_paused = true)]
 async fn life_cycle_hook_exec_post_start() {
@@ -261,10 +262,7 @@ async fn a_hook_goes_where_it_is_sent_on_to() {
 #[tokio::test]
 async fn a_hook_over_http_that_nobody_answers_fails() {
     let harness = Harness::new();
-    // A port that is taken, and that nobody listens on.
-    let taken = TcpSocket::new_v4().unwrap();
-    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let port = taken.local_addr().unwrap().port();
+    let (_taken, port) = taken_port();
     let action = json!({"host": "127.0.0.1", "port": port});
     let pod = app(json!({"lifecycle": {"postStart": {"httpGet": action}}}));
     let result = harness.sync(&pod).await;

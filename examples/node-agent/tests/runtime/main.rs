@@ -5,6 +5,9 @@
     reason = "tables are made of helpers that are no tests themselves"
 )]
 
+#[path = "../sockets/taken_port.rs"]
+mod taken_port;
+
 mod fixtures;
 
 mod configs;

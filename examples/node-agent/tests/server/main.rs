@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../sockets/taken_port.rs"]
+mod taken_port;
+
 mod access;
 mod api;
 mod cluster;

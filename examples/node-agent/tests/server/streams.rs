@@ -6,12 +6,13 @@ use std::time::Duration;
 use node_agent::server::Streams;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::host::{Asked, FakeHost, UID};
+use crate::taken_port::taken_port;
 use crate::{ANY_PORT, DEADLINE, Served, open};
 
 /// A runtime that gives its connections over to an echo: it sends back what comes, and when nothing
@@ -310,10 +311,8 @@ async fn the_runtime_is_told_of_no_body() {
 
 #[tokio::test]
 async fn what_cannot_be_streamed_is_told() {
-    // A port that is taken, and that nobody listens on.
-    let taken = TcpSocket::new_v4().unwrap();
-    taken.bind(ANY_PORT).unwrap();
-    let gone = format!("http://{}/x", taken.local_addr().unwrap());
+    let (_taken, port) = taken_port();
+    let gone = format!("http://127.0.0.1:{port}/x");
     let upgrade = [("connection", "upgrade"), ("upgrade", "SPDY/3.1")];
     for (url, code, text) in [
         (gone.as_str(), 502, "error dialing backend: "),

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::pods::{DEADLINE, manifest, names, next};
+use crate::taken_port::taken_port;
 use crate::web::{Page, Web};
 
 /// A source at work, which is asked to stop when it is dropped.
@@ -110,10 +111,8 @@ async fn extract_from_http_badness() {
 /// Answers to `TestURLErrorNotExistNoUpdate`.
 #[tokio::test(start_paused = true)]
 async fn url_error_not_exist_no_update() {
-    // A port that is taken, and that nobody listens on.
-    let taken = tokio::net::TcpSocket::new_v4().unwrap();
-    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let url = format!("http://{}/", taken.local_addr().unwrap());
+    let (_taken, port) = taken_port();
+    let url = format!("http://127.0.0.1:{port}/");
     let mut running = run(&url, HeaderMap::new());
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(running.sets.try_recv(), Err(TryRecvError::Empty));

@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../sockets/taken_port.rs"]
+mod taken_port;
+
 mod pods;
 mod web;
 
