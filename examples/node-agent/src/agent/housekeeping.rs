@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::timeout;
 
 use super::handler::Handler;
+use crate::causes::with_causes;
 use crate::pod::{PodUid, is_static, is_terminal};
 use crate::runtime::{ListedPod, PodRuntime as _};
 use crate::worker::{Kill, KillCause, Stage, Subject, UpdateKind, WorkerUpdate};
@@ -145,11 +146,11 @@ impl Handler {
         let orphans = orphans.into_iter().filter(|uid| !files.is_busy(uid));
         let removal = stream::iter(orphans).for_each_concurrent(CONCURRENT_REMOVALS, |uid| async move {
             if let Err(error) = self.parts.tear_down(&uid).await {
-                let error = anyhow::anyhow!(error);
+                let error = with_causes(&error);
                 if self.stuck_files.is_first(&uid) {
-                    tracing::warn!(%uid, "the files of a pod that is gone cannot be removed: {error:#}");
+                    tracing::warn!(%uid, "the files of a pod that is gone cannot be removed: {error}");
                 } else {
-                    tracing::debug!(%uid, "the files of a pod are still there: {error:#}");
+                    tracing::debug!(%uid, "the files of a pod are still there: {error}");
                 }
             }
         });

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::parts::Parts;
+use crate::causes::with_causes;
 use crate::event::pod_reference;
 use crate::objects::{References, Snapshot, pull_secrets};
 use crate::pod::{PodName, PodUid, is_host_network, is_phase_terminal, is_static};
@@ -109,7 +110,7 @@ impl Parts {
         let objects = Arc::new(objects);
         let volumes = self.set_up_volumes(pod, observed, objects.clone()).await;
         let volumes = volumes.map_err(|error| {
-            let message = format!("{:#}", anyhow!(error));
+            let message = with_causes(&error);
             self.events
                 .warning(&pod_reference(pod), "FailedMount", message.clone());
             TurnError::Reported(anyhow!(message))
