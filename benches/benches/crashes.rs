@@ -16,12 +16,12 @@ use clap::Parser;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube_client::api::{ListParams, WatchEvent, WatchParams};
-use kube_client::config::{KubeConfigOptions, Kubeconfig};
-use kube_client::{Api, Client, Config};
+use kube_client::config::Kubeconfig;
+use kube_client::{Api, Client};
 use kubewright_apiserver::controllers::{Controller, ControllersConfig};
 use kubewright_apiserver::serve::{Listener, ListenerConfig};
 use kubewright_apiserver::{ApiServer, Config as ServerConfig};
-use kubewright_benches::{Ledger, Process, ReplicaSets, build};
+use kubewright_benches::{Ledger, Process, ReplicaSets, build, client_config};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -114,10 +114,7 @@ async fn run(
     kubeconfig: Kubeconfig,
     directory: &Path,
 ) -> Result<()> {
-    let options = KubeConfigOptions::default();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await?;
-    // The environment may name one, which is not for this machine.
-    config.proxy_url = None;
+    let config = client_config(kubeconfig.clone()).await?;
     let load = ReplicaSets {
         sets: arguments.sets,
         pods: arguments.pods,

@@ -39,15 +39,23 @@ impl Cluster {
         )?;
         // It speaks when it listens.
         server.line().await?;
-        let options = KubeConfigOptions::default();
-        let config = Kubeconfig::read_from(kubeconfig)?;
-        let mut config = Config::from_custom_kubeconfig(config, &options).await?;
-        // The environment may name one, which is not for this machine.
-        config.proxy_url = None;
         Ok(Self {
-            config,
+            config: client_config(Kubeconfig::read_from(kubeconfig)?).await?,
             kubeconfig: kubeconfig.to_owned(),
             _server: server,
         })
     }
+}
+
+/// How a client reaches the server of this machine that a kubeconfig names.
+///
+/// # Errors
+///
+/// When the kubeconfig names none.
+pub async fn client_config(kubeconfig: Kubeconfig) -> Result<Config> {
+    let options = KubeConfigOptions::default();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    // The environment may name one, which is not for this machine.
+    config.proxy_url = None;
+    Ok(config)
 }

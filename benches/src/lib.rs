@@ -6,7 +6,7 @@ mod process;
 mod requests;
 mod workload;
 
-pub use cluster::Cluster;
+pub use cluster::{Cluster, client_config};
 pub use ledger::Ledger;
 pub use process::{Cost, Process, build};
 pub use requests::RequestCounts;
